@@ -1,0 +1,1 @@
+"""Arguments, console output and exit codes."""

@@ -1,0 +1,1 @@
+"""The kind cluster: nodes, network, registry, add-ons; made, repaired and removed."""

@@ -1,0 +1,1 @@
+"""What every layer stands on: catalogue, events, journal, verdicts, errors, waiting, processes."""

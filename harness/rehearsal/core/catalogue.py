@@ -1,0 +1,193 @@
+"""The catalogue: `rehearsal.toml`, parsed and checked.
+
+One source for versions, ports, ranges and profiles; the Tiltfile, the noxfile and the tests read the same
+file. Unknown keys and wrong types are refused with the place where they stand. What the manifests say is not
+repeated here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rehearsal.core.errors import ConfigurationError
+
+FILE_NAME = "rehearsal.toml"
+
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+NodePort = Annotated[int, Field(strict=True, ge=30000, le=32767)]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
+
+
+class Timing(StrEnum):
+    """How fast the HPA's controller runs; a property of the cluster, fixed when it is made."""
+
+    PRODUCTION = "production"
+    COMPRESSED = "compressed"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClusterSettings(_Strict):
+    """Names of the project's own cluster."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")]
+    default_profile: str
+    allowed_contexts: tuple[str, ...]
+
+    @property
+    def context(self) -> str:
+        """Name of the kubeconfig context."""
+        return f"kind-{self.name}"
+
+
+class Versions(_Strict):
+    """Pinned versions of everything that is not a language package."""
+
+    kubernetes: Version
+    kind: Version
+    tilt: Version
+    etcd: Version
+    coredns: Version
+    cri_tools: Version
+    pause: Version
+    metrics_server: Version
+    kube_state_metrics: Version
+    local_path_provisioner: Version
+    debian: str
+
+
+class Ports(_Strict):
+    """Ports on 127.0.0.1."""
+
+    registry: Port
+    http: Port
+    https: Port
+    tilt: Port
+    kafka: Port
+    echo: Port
+
+
+class NodePorts(_Strict):
+    """NodePorts behind the published ports."""
+
+    http: NodePort
+    https: NodePort
+    kafka: NodePort
+    echo: NodePort
+
+
+class Network(_Strict):
+    """Candidate address ranges, in order of preference."""
+
+    docker_subnets: tuple[IPv4Network, ...] = Field(min_length=1)
+    pod_subnets: tuple[IPv4Network, ...] = Field(min_length=1)
+    service_subnets: tuple[IPv4Network, ...] = Field(min_length=1)
+
+
+class Limits(_Strict):
+    """What the machine must offer."""
+
+    min_free_disk_gib: Annotated[float, Field(gt=0)]
+    min_inotify_instances: Annotated[int, Field(gt=0)]
+    min_inotify_watches: Annotated[int, Field(gt=0)]
+    max_host_load_per_core: Annotated[float, Field(gt=0)]
+
+
+class Profile(_Strict):
+    """A size of the cluster."""
+
+    summary: str
+    workers: Annotated[int, Field(strict=True, ge=0, le=5)]
+    timing: Timing
+
+
+class TimingSettings(_Strict):
+    """Flags of one HPA timing."""
+
+    summary: str
+    controller_manager: dict[str, str]
+    metrics_resolution_seconds: Annotated[int, Field(strict=True, ge=10)]  # metrics-server refuses less
+
+
+class Catalogue(_Strict):
+    """All of `rehearsal.toml`."""
+
+    cluster: ClusterSettings
+    versions: Versions
+    ports: Ports
+    node_ports: NodePorts
+    network: Network
+    limits: Limits
+    profiles: dict[str, Profile]
+    timings: dict[Timing, TimingSettings]
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Catalogue:
+        if self.cluster.default_profile not in self.profiles:
+            raise ValueError(f"cluster.default_profile: no profile {self.cluster.default_profile!r}")
+        missing = set(Timing) - set(self.timings)
+        if missing:
+            raise ValueError(f"timings: {', '.join(sorted(missing))} missing")
+        ports = list(self.ports.model_dump().values())
+        if len(set(ports)) != len(ports):
+            raise ValueError("ports: two of them are the same")
+        return self
+
+    def profile(self, name: str) -> Profile:
+        """Return a profile by name; raises ConfigurationError for an unknown one."""
+        try:
+            return self.profiles[name]
+        except KeyError:
+            raise ConfigurationError(
+                "PROFILE_UNKNOWN",
+                f"there is no profile {name!r}",
+                hint=f"Profiles in {FILE_NAME}: {', '.join(self.profiles)}.",
+            ) from None
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds the catalogue."""
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise ConfigurationError(
+        "CATALOGUE_MISSING",
+        f"no {FILE_NAME} in {start} or above it",
+        hint="Run from inside a checkout of the project.",
+    )
+
+
+def load(root: Path) -> Catalogue:
+    """Read and check `rehearsal.toml` in `root`."""
+    path = root / FILE_NAME
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Catalogue.model_validate(raw)
+    except OSError as error:
+        raise ConfigurationError(
+            "CATALOGUE_UNREADABLE", f"{path} cannot be read: {error}", hint="Restore it from git."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            "CATALOGUE_SYNTAX", f"{FILE_NAME} is not TOML: {error}", hint="Correct the line it names."
+        ) from error
+    except ValidationError as error:
+        raise ConfigurationError(
+            "CATALOGUE_INVALID",
+            f"{FILE_NAME} is not valid:\n" + "\n".join(_explain(error)),
+            hint="The comments in the file say what each key means.",
+        ) from error
+
+
+def _explain(error: ValidationError) -> list[str]:
+    return [
+        f"  {'.'.join(str(part) for part in item['loc']) or '(file)'}: {item['msg']}" for item in error.errors()
+    ]

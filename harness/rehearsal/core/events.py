@@ -1,0 +1,123 @@
+"""Events: the only thing stages and engines say about their progress.
+
+Frozen dataclasses, emitted through a plain callable. The console, the journal and the reports consume
+them; no emitter knows who listens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import monotonic
+
+
+class Level(StrEnum):
+    """How much a notice matters to the reader."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
+class Outcome(StrEnum):
+    """How a step ended."""
+
+    DONE = "done"  # the step changed something
+    UNCHANGED = "unchanged"  # the wanted state was there already
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step of work has begun; `name` identifies it until it ends."""
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """A step says how far it is; only the latest one matters."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step has ended."""
+
+    name: str
+    outcome: Outcome
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user must be able to see later: a fallback, a repair, a thing that was rebuilt."""
+
+    level: Level
+    message: str
+
+
+Event = StepStarted | StepProgress | StepFinished | Notice
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Emit to nobody, for callers that do not care about progress."""
+
+
+def fan_out(*consumers: Emit) -> Emit:
+    """Return an emitter that hands each event to every consumer, in order."""
+
+    def emit(event: Event) -> None:
+        for consume in consumers:
+            consume(event)
+
+    return emit
+
+
+def as_record(event: Event) -> dict[str, object]:
+    """Return an event as a flat record whose `event` key names its type."""
+    return {"event": type(event).__name__, **dataclasses.asdict(event)}
+
+
+@dataclass(slots=True)
+class Step:
+    """Handle of a running step, for progress and for what the end should say."""
+
+    name: str
+    emit: Emit
+    outcome: Outcome = Outcome.DONE
+    detail: str = ""
+    _started: float = field(default_factory=monotonic)
+
+    def progress(self, message: str) -> None:
+        """Say how far the step is."""
+        self.emit(StepProgress(self.name, message))
+
+    def unchanged(self, detail: str = "") -> None:
+        """Record that the wanted state was there already."""
+        self.outcome, self.detail = Outcome.UNCHANGED, detail
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the step began."""
+        return monotonic() - self._started
+
+
+@contextmanager
+def step(emit: Emit, name: str, detail: str = "") -> Iterator[Step]:
+    """Frame a piece of work by `StepStarted` and `StepFinished`; an exception ends it as FAILED."""
+    handle = Step(name, emit)
+    emit(StepStarted(name, detail))
+    try:
+        yield handle
+    except BaseException:
+        emit(StepFinished(name, Outcome.FAILED, handle.seconds, handle.detail))
+        raise
+    emit(StepFinished(name, handle.outcome, handle.seconds, handle.detail))

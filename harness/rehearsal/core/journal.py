@@ -1,0 +1,64 @@
+"""The journal: every event of a run, one JSON object a line, on disk before anybody reads it.
+
+Writing is append-only and each line is flushed, so that a killed run leaves all that it said. Reading
+tolerates a last line that was cut off, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rehearsal.core.errors import HarnessError
+from rehearsal.core.events import Event, as_record
+
+
+class Journal:
+    """An append-only NDJSON file of events; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open("a", encoding="utf-8")
+
+    def __call__(self, event: Event) -> None:
+        """Append one event with its time of arrival (UTC, ISO 8601)."""
+        record = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **as_record(event)}
+        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; events after this are an error of the caller."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read(path: Path) -> Iterator[dict[str, object]]:
+    """Yield a journal's records.
+
+    Raises HarnessError for a broken line, except for a last line without its line end: that is what a
+    killed writer leaves.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                if not line.endswith("\n"):
+                    return
+                raise HarnessError(
+                    "JOURNAL_BROKEN",
+                    f"{path} line {number} is not JSON: {error}",
+                    hint="The file was changed by something else; start a new run.",
+                ) from error

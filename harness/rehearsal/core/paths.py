@@ -1,0 +1,43 @@
+"""Where the harness keeps things on the machine: cache, state, locks, logs.
+
+Nothing is kept inside the checkout but `runs/`. The cluster is one per machine, so its state is shared by all
+checkouts of the project.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Folders of one user on one machine."""
+
+    root: Path  # the checkout
+    cache: Path  # supplies; safe to delete when nothing runs
+    state: Path  # kubeconfig, cluster record, locks, logs
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The project's own kubeconfig."""
+        return self.state / "kubeconfig"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of builds and of background programs."""
+        return self.state / "logs"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files."""
+        return self.state / "locks"
+
+
+def for_checkout(root: Path) -> Paths:
+    """Return the folders for a checkout, by the XDG base directory rules."""
+    home = Path.home()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return Paths(root=root, cache=cache / "mambogo-rehearsal", state=state / "mambogo-rehearsal")

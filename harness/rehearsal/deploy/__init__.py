@@ -1,0 +1,1 @@
+"""What runs on the cluster: the Tilt session that brings it up."""

@@ -1,0 +1,1 @@
+"""Tools and images: found, pulled or built, kept in a verified cache."""
