@@ -1,0 +1,1 @@
+"""Rate limits: token buckets shared by all gateways through Redis, spent locally."""

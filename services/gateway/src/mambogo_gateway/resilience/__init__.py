@@ -1,0 +1,1 @@
+"""What keeps one failing service from becoming everybody's failure: deadlines, breaker, retry budget."""
