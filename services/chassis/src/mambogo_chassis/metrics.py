@@ -51,6 +51,10 @@ REQUEST_BUCKETS_SECONDS: Final = (
 )
 
 
+# A second series for each counter, which nothing here reads, would double every scrape.
+disable_created_metrics()
+
+
 class MetricsError(ChassisError):
     """A metric was declared or used in a way that its family does not allow."""
 

@@ -6,21 +6,18 @@ times a minute. Deciding what wins over what is `loading`'s; this module only ge
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-import socket
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
+from mambogo_chassis import fetching
 from mambogo_chassis.errors import ChassisError
 
 # An answer of a whole platform's settings is some 10 KiB; a larger one is no answer of a config server.
@@ -84,29 +81,17 @@ class ConfigServer:
         return answer
 
     def _get(self) -> bytes:
-        parts = urlsplit(self.url)
-        scheme = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = scheme(parts.netloc, timeout=self.timeout_seconds)
-        path = f"{parts.path.rstrip('/')}/{quote(self.application)}/{quote(self.profile, safe=',')}"
+        path = f"{quote(self.application)}/{quote(self.profile, safe=',')}"
         try:
-            connection.connect()
-            # The socket's timeout bounds each read; a server that drips would never exceed it.
-            with _cut_after(connection.sock, self.timeout_seconds):
-                connection.request("GET", path, headers={"Accept": "application/json"})
-                response = connection.getresponse()
-                body = response.read(MAX_ANSWER_BYTES + 1)
-            if response.length and len(body) <= MAX_ANSWER_BYTES:
-                raise http.client.IncompleteRead(body, response.length)
-        except (OSError, http.client.HTTPException) as error:
+            return fetching.get(
+                f"{self.url.rstrip('/')}/{path}",
+                timeout_seconds=self.timeout_seconds,
+                max_bytes=MAX_ANSWER_BYTES,
+            )
+        except fetching.FetchError as error:
             raise ConfigServerError(
-                f"{self.url} did not answer: {type(error).__name__}: {error}",
-                hint="is the config server up, and is SPRING_CLOUD_CONFIG_URI right?",
+                error.message, hint="is the config server up, and is SPRING_CLOUD_CONFIG_URI right?"
             ) from error
-        finally:
-            connection.close()
-        if response.status != 200 or len(body) > MAX_ANSWER_BYTES:
-            raise ConfigServerError(f"{self.url}{path} answered {response.status} with {len(body)} bytes")
-        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +151,6 @@ def _decode(body: bytes) -> Answer:
         return msgspec.json.decode(body, type=Answer)
     except msgspec.DecodeError as error:
         raise ConfigServerError(f"the config server's answer is malformed: {error}") from error
-
-
-@contextmanager
-def _cut_after(sock: socket.socket, seconds: float) -> Iterator[None]:
-    def cut() -> None:
-        with suppress(OSError):  # closed already: there is nothing left to bound
-            sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _replace(path: Path, content: bytes) -> None:

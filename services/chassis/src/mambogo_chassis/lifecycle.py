@@ -1,0 +1,125 @@
+"""Where a service stands between start and end, and the background tasks it lives by.
+
+`Supervisor` makes the death of a task visible: the process goes on answering, but its liveness is red, so
+that the platform replaces it instead of a relay silently missing. Signals and the HTTP server are
+`serving`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mambogo_chassis.metrics import Metrics
+
+# Half a second keeps the cost below 0.1 millicores; lag shorter than a request's budget is not worth more.
+LAG_INTERVAL_SECONDS: Final = 0.5
+LAG_BUCKETS_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# How long cancelled tasks may take to end, out of the stop's own time.
+TASK_STOP_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+TaskFactory = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Phase(enum.Enum):
+    """A service's phases, in order; it never goes back."""
+
+    STARTING = "STARTING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    STOPPED = "STOPPED"
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """The current phase. `stopping` is set when draining begins: consumers stop taking new work then."""
+
+    phase: Phase = Phase.STARTING
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _listeners: list[Callable[[Phase], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new work may come."""
+        return self.phase is Phase.READY
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether connections are to be closed after their answer."""
+        return self.phase in (Phase.DRAINING, Phase.STOPPED)
+
+    def on_phase(self, listener: Callable[[Phase], Awaitable[None]]) -> None:
+        """Await `listener` at each change, in the order of registration."""
+        self._listeners.append(listener)
+
+    async def move_to(self, phase: Phase) -> None:
+        """Enter a later phase. A listener that fails is logged: it must not stop the stop."""
+        order = list(Phase)
+        if order.index(phase) <= order.index(self.phase):
+            return
+        self.phase = phase
+        if self.is_draining:
+            self.stopping.set()
+        for listener in self._listeners:
+            try:
+                await listener(phase)
+            except Exception:
+                logger.exception("a listener failed at %s", phase.value)
+
+
+class Supervisor:
+    """Runs a service's background tasks; `dead` names those that ended although nobody stopped them."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+        self.dead: dict[str, str] = {}
+
+    def start(self, name: str, factory: TaskFactory) -> None:
+        """Start a task under a unique name. It is expected to run until it is stopped, or to return."""
+        if name in self._tasks:
+            raise ValueError(f"a task named {name} exists already")
+        task = asyncio.create_task(factory(), name=name)
+        task.add_done_callback(self._ended)
+        self._tasks[name] = task
+
+    async def stop(self, timeout_seconds: float = TASK_STOP_SECONDS) -> None:
+        """Cancel all tasks and wait for them, within a bound."""
+        self._stopping = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout_seconds)
+            for task in late:
+                logger.error("task %s did not end within %g s", task.get_name(), timeout_seconds)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            if not self._stopping:
+                self._bury(task, "cancelled", None)
+            return
+        error = task.exception()
+        if error is not None:
+            self._bury(task, type(error).__name__, error)
+
+    def _bury(self, task: asyncio.Task[None], reason: str, error: BaseException | None) -> None:
+        self.dead[task.get_name()] = reason
+        logger.critical("task %s died: %s; liveness is red", task.get_name(), reason, exc_info=error)
+
+
+async def watch_loop_lag(metrics: Metrics) -> None:
+    """A supervised task: how late the event loop runs what is due, as a histogram."""
+    lag = metrics.histogram(
+        "event_loop_lag_seconds", "How late a timer of the event loop fires.", buckets=LAG_BUCKETS_SECONDS
+    ).labels()
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_INTERVAL_SECONDS
+        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        lag.observe(max(loop.time() - due, 0.0))

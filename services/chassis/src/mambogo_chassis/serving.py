@@ -1,0 +1,109 @@
+"""Runs an application under uvicorn and stops it without losing a request.
+
+On SIGTERM: readiness turns false and the registry is told; for `drain_seconds` requests are still answered,
+each with `Connection: close`, while callers learn of it; then the socket closes and what is in flight gets
+`stop_timeout_seconds`. A second signal skips the waiting. The pod's preStop sleep covers the EndpointSlice,
+which the process cannot see; this covers the registry and kept-alive connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mambogo_chassis.lifecycle import Lifecycle, Phase
+
+# Longer than the clients' own (client.transport): the side that may still send must be the one that closes.
+KEEP_ALIVE_SECONDS: Final = 75
+# Connections that the kernel keeps while the loop is busy; a burst of first requests must not be refused.
+BACKLOG: Final = 2048
+
+logger = logging.getLogger(__name__)
+
+
+class GracefulServer(uvicorn.Server):
+    """uvicorn with a drain before its own shutdown."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain_seconds = drain_seconds
+        self._draining: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ready only once the socket listens."""
+        await super().startup(sockets)
+        if self.started:
+            await self._lifecycle.move_to(Phase.READY)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal's handler; the work is done by a task of the loop."""
+        logger.info("%s received", signal.Signals(sig).name)
+        asyncio.get_event_loop().call_soon_threadsafe(self.begin_stop)
+
+    def begin_stop(self) -> None:
+        """Start draining; a second call ends the drain at once."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        else:
+            self._hurry.set()
+
+    async def _drain(self) -> None:
+        await self._lifecycle.move_to(Phase.DRAINING)
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass  # the drain's regular end
+        self.should_exit = True
+
+
+def make_server(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    lifecycle: Lifecycle,
+    drain_seconds: float,
+    stop_timeout_seconds: float,
+) -> GracefulServer:
+    """A server on httptools and uvloop, ready to `serve()` within a running loop."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        # Behind the gateway; what a client says about itself must not become its address.
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(stop_timeout_seconds),
+    )
+    return GracefulServer(config, lifecycle, drain_seconds)
+
+
+def run(make: Callable[[], Awaitable[GracefulServer]]) -> None:
+    """Run the server that `make` makes, on uvloop, until it has stopped."""
+    import uvloop
+
+    async def main() -> None:
+        server = await make()
+        await server.serve()
+
+    uvloop.run(main())

@@ -1,0 +1,182 @@
+"""W3C trace context, and spans when an exporter is configured.
+
+The context is always carried on, in logs and in outgoing headers; parsing and making it costs a few
+microseconds and needs no SDK. The OpenTelemetry SDK is imported only when an endpoint is set, because every
+pod would pay its memory. Spans go through a bounded queue to a thread: a dead collector costs dropped spans,
+never a request's time. Sampling is parent-based, so that a trace is whole or absent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
+# https://www.w3.org/TR/trace-context/#traceparent-header; a version other than 00 may have more fields.
+_TRACEPARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_MAX_TRACESTATE_CHARACTERS: Final = 512  # what the recommendation asks everyone to carry on at least
+_QUEUE_SPANS: Final = 2048
+_EXPORT_TIMEOUT_SECONDS: Final = 2.0
+# A collector that hangs may hold the process's end up for this long, and no longer.
+_SHUTDOWN_SECONDS: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """Ids of the trace and of this hop's span, as lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool = False
+    state: str = ""
+
+    @property
+    def traceparent(self) -> str:
+        """The header that the next hop gets."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+def parse(traceparent: str | None, tracestate: str = "") -> TraceContext | None:
+    """The caller's context; None for a header that is absent or not well-formed."""
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if match is None or (match[1] == "00" and match[5]):
+        return None
+    if match[2].strip("0") == "" or match[3].strip("0") == "":
+        return None
+    state = tracestate if len(tracestate) <= _MAX_TRACESTATE_CHARACTERS else ""
+    return TraceContext(match[2], match[3], bool(int(match[4], 16) & 1), state)
+
+
+def child_of(parent: TraceContext | None) -> TraceContext:
+    """A context for this hop: the parent's trace, or a new one that is not sampled."""
+    if parent is None:
+        return TraceContext(_hex_id(128), _hex_id(64))
+    return TraceContext(parent.trace_id, _hex_id(64), parent.sampled, parent.state)
+
+
+def _hex_id(bits: int) -> str:
+    # All zeroes is invalid. Ids need to be unique, not secret.
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"
+
+
+class SpanHandle(Protocol):
+    """A span in progress."""
+
+    def finish(self, name: str, attributes: dict[str, str | int], *, error: bool) -> None:
+        """End it under its final name: the route is known only after routing."""
+
+
+class Tracer(Protocol):
+    """Starts spans; `NoTracer` is the one without an exporter."""
+
+    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
+        """This hop's context, and its span if it is recorded."""
+
+    def close(self) -> None:
+        """Send what is left, within a bound."""
+
+
+class NoTracer:
+    """Carries contexts on and records nothing."""
+
+    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
+        """A child context without a span."""
+        return child_of(parent), None
+
+    def close(self) -> None:
+        """Nothing to send."""
+
+
+def make_tracer(
+    service_name: str, version: str, endpoint: str | None, sample_ratio: float, instance: str = ""
+) -> Tracer:
+    """A tracer that exports by OTLP/HTTP to `endpoint` (`http://host:4318/v1/traces`), if there is one."""
+    if endpoint is None:
+        return NoTracer()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+    # The SDK logs every failed export with its stack; one line a minute of ours is enough (see `_Exporter`).
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    resource = Resource(
+        {"service.name": service_name, "service.version": version, "service.instance.id": instance}
+    )
+    provider = TracerProvider(
+        resource=resource, sampler=ParentBasedTraceIdRatio(sample_ratio), shutdown_on_exit=False
+    )
+    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_SECONDS)
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=_QUEUE_SPANS))
+    return OpenTelemetryTracer(provider)
+
+
+class OpenTelemetryTracer:
+    """Spans of the OpenTelemetry SDK under our own contexts."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("mambogo_chassis")
+
+    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
+        """Start a span below `parent`; the provider's sampler decides whether it is recorded."""
+        from opentelemetry.trace import SpanKind
+
+        kind = SpanKind.SERVER if server else SpanKind.CLIENT
+        span = self._tracer.start_span("HTTP", context=_otel_context(parent), kind=kind)
+        ids = span.get_span_context()
+        context = TraceContext(
+            f"{ids.trace_id:032x}",
+            f"{ids.span_id:016x}",
+            ids.trace_flags.sampled,
+            parent.state if parent is not None else "",
+        )
+        return context, _Span(span) if span.is_recording() else None
+
+    def close(self) -> None:
+        """Flush in a thread of its own: the exporter retries a dead collector for longer than we may wait."""
+        thread = threading.Thread(target=self._provider.shutdown, name="tracer-shutdown", daemon=True)
+        thread.start()
+        thread.join(_SHUTDOWN_SECONDS)
+        if thread.is_alive():
+            logger.warning("spans not delivered within %g s were given up", _SHUTDOWN_SECONDS)
+
+
+class _Span:
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def finish(self, name: str, attributes: dict[str, str | int], *, error: bool) -> None:
+        from opentelemetry.trace import StatusCode
+
+        self._span.update_name(name)
+        self._span.set_attributes(attributes)
+        if error:
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+
+
+def _otel_context(parent: TraceContext | None) -> Context:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    if parent is None:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
+    ids = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(ids), Context())
