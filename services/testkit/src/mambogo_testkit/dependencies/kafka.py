@@ -1,0 +1,120 @@
+"""Kafka: one broker per run, a prefix of its own for the topics and groups of each test."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from mambogo_testkit.engine import Engine, Spec
+from mambogo_testkit.images import ensure_image
+from mambogo_testkit.running import HOST, Running, Server
+from mambogo_testkit.waiting import wait_until
+
+KIND = "kafka"
+_READY_TIMEOUT_SECONDS = 60.0
+_METADATA_TIMEOUT_SECONDS = 1.0
+_ADMIN_TIMEOUT_SECONDS = 15.0
+# Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
+# which is advertised with the port that the host sees.
+_LISTENERS = {
+    "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,HOST://:9094",
+    "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,HOST:PLAINTEXT",
+}
+
+_quiet = logging.getLogger("mambogo_testkit.librdkafka")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False  # refused connections are what waiting for a broker is made of
+
+
+@dataclass(slots=True)
+class TopicSpace:
+    """The topics of one test: all names begin with its prefix."""
+
+    bootstrap_servers: str
+    prefix: str
+    _admin: AdminClient = field(repr=False)
+    _created: list[str] = field(default_factory=list)
+
+    def create(self, name: str, *, partitions: int = 3, config: dict[str, str] | None = None) -> str:
+        """Create a topic (replication factor 1) and return its full name, which is `name` with the prefix."""
+        topic = self.name(name)
+        made = self._admin.create_topics(
+            [NewTopic(topic, num_partitions=partitions, replication_factor=1, config=config or {})],
+            operation_timeout=_ADMIN_TIMEOUT_SECONDS,
+        )
+        made[topic].result(timeout=_ADMIN_TIMEOUT_SECONDS)
+        self._created.append(topic)
+        return topic
+
+    def name(self, name: str) -> str:
+        """Put the prefix before the name of a topic, a group or a transactional id."""
+        return f"{self.prefix}{name}"
+
+    def drop(self) -> None:
+        """Delete the topics; the broker does the work later, and nobody waits for it."""
+        if self._created:
+            # A test that ends with its broker stopped has nothing to delete.
+            gone = self._admin.delete_topics(self._created, request_timeout=_ADMIN_TIMEOUT_SECONDS)
+            for done in gone.values():
+                with contextlib.suppress(KafkaException):
+                    done.result(timeout=_ADMIN_TIMEOUT_SECONDS)
+
+
+class KafkaBroker(Server):
+    """A running broker in KRaft mode, topics created only on request."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address for `bootstrap.servers`."""
+        return f"{HOST}:{self.running.ports[KIND]}"
+
+    def wait_ready(self) -> None:
+        """Return when the metadata names a broker: topics can then be created."""
+        admin = self._admin()
+        wait_until("Kafka", lambda: _missing(admin), _READY_TIMEOUT_SECONDS)
+
+    @contextlib.contextmanager
+    def topics(self) -> Iterator[TopicSpace]:
+        """Give out a prefix, and delete the topics that were created with it afterwards."""
+        space = TopicSpace(self.bootstrap_servers, f"test-{secrets.token_hex(4)}.", self._admin())
+        try:
+            yield space
+        finally:
+            space.drop()
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_quiet)
+
+
+def _missing(admin: AdminClient) -> str | None:
+    try:
+        brokers = admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).brokers
+    except KafkaException as error:
+        return str(error)
+    return None if brokers else "no broker is registered"
+
+
+def start(engine: Engine) -> Running:
+    """Start a broker that is its own controller, with empty logs."""
+    image = ensure_image(engine.client, "kafka")
+
+    def spec(ports: dict[str, int]) -> Spec:
+        advertised = f"PLAINTEXT://localhost:9092,HOST://{HOST}:{ports[KIND]}"
+        return Spec(
+            kind=KIND,
+            image=image,
+            ports={KIND: 9094},
+            env={**_LISTENERS, "KAFKA_CFG_ADVERTISED_LISTENERS": advertised},
+            scratch=("/tmp",),  # noqa: S108 - inside the container
+            data=("/var/lib/kafka",),
+        )
+
+    container, ports = engine.start([KIND], spec)
+    return Running(KIND, (container,), ports)

@@ -1,0 +1,114 @@
+"""One set of dependencies per run: started on demand, in parallel, by the process that owns them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import docker
+
+from mambogo_testkit.dependencies import kafka, postgres, redis
+from mambogo_testkit.engine import Engine, sweep
+from mambogo_testkit.errors import TestkitError
+from mambogo_testkit.running import Running, Server
+
+_PARALLEL_STARTS = 8  # more than there are kinds; each start mostly waits
+
+
+class MakeServer(Protocol):
+    """How a handle is made of a description."""
+
+    def __call__(self, running: Running, client: docker.DockerClient, *, shared: bool) -> Server: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of dependency: how to start it, and the handle that tests get."""
+
+    start: Callable[[Engine], Running]
+    server: MakeServer
+
+
+KINDS: dict[str, Kind] = {
+    postgres.KIND: Kind(postgres.start, postgres.PostgresServer),
+    redis.KIND: Kind(redis.start, redis.RedisServer),
+    kafka.KIND: Kind(kafka.start, kafka.KafkaBroker),
+}
+
+
+class Supplier(Protocol):
+    """Where fixtures get their dependencies from: the fleet itself, or the way to it from an xdist worker."""
+
+    def want(self, kinds: Iterable[str]) -> None:
+        """Begin to start these; do not wait."""
+
+    def get(self, kind: str) -> Running:
+        """Return the run's shared dependency of that kind, ready."""
+
+    def own(self, kind: str) -> Running:
+        """Return a new dependency, ready, that nobody else gets."""
+
+    def release(self, running: Running) -> None:
+        """Remove what `own` returned."""
+
+    def close(self) -> None:
+        """Remove everything that this supplier started."""
+
+
+class Fleet:
+    """The dependencies of one run, owned by this process. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._shared: dict[str, Future[Running]] = {}
+        self._pool = ThreadPoolExecutor(_PARALLEL_STARTS, thread_name_prefix="testkit")
+
+    def want(self, kinds: Iterable[str]) -> None:
+        """Begin to start these; a failure shows at `get`."""
+        with self._lock:
+            for kind in kinds:
+                if kind not in self._shared:
+                    self._shared[kind] = self._pool.submit(self._start, kind, shared=True)
+
+    def get(self, kind: str) -> Running:
+        """Return the shared dependency, ready; raises the TestkitError that its start ended with."""
+        self.want([kind])
+        return self._shared[kind].result()
+
+    def own(self, kind: str) -> Running:
+        """Start another one; raises TestkitError."""
+        return self._start(kind, shared=False)
+
+    def release(self, running: Running) -> None:
+        """Remove what `own` returned."""
+        self._connected().remove(running.containers)
+
+    def close(self) -> None:
+        """Wait for starts under way, then remove every container of the run."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _connected(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine(run=secrets.token_hex(6))
+                sweep(self._engine.client)
+            return self._engine
+
+    def _start(self, kind: str, *, shared: bool) -> Running:
+        engine = self._connected()
+        running = KINDS[kind].start(engine)
+        try:
+            KINDS[kind].server(running, engine.client, shared=shared).wait_ready()
+        except TestkitError as error:
+            tail = engine.log_tail(running.containers[0])
+            engine.remove(running.containers)
+            raise TestkitError(error.code, f"{error.message}\n{tail}", error.hint) from error
+        return running

@@ -1,0 +1,89 @@
+"""What runs: a description that crosses process boundaries, and a handle that breaks and mends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import docker
+import docker.errors
+from docker.models.containers import Container
+
+from mambogo_testkit.errors import TestkitError
+
+HOST = "127.0.0.1"
+_STOP_SECONDS = 20  # the slowest, Keycloak, takes two
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One dependency that runs. The first container is the dependency itself, the others serve it."""
+
+    kind: str
+    containers: tuple[str, ...]
+    ports: dict[str, int]
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> str:
+        """Serialise for the way between the processes of one run."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Running:
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        return cls(raw["kind"], tuple(raw["containers"]), raw["ports"], raw["secrets"])
+
+
+class Server:
+    """A dependency as tests hold it: where it answers, and the switches to take it away.
+
+    Address and data stay the same over stop and start. The switches are for a dependency of the
+    test's own (the `own_*` fixtures): a shared one is used by other tests at the same time.
+    """
+
+    def __init__(self, running: Running, client: docker.DockerClient, *, shared: bool) -> None:
+        self.running = running
+        self._client = client
+        self._shared = shared
+
+    def wait_ready(self) -> None:
+        """Return when the dependency answers its protocol; raises TestkitError `not-ready`."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop it as an orderly shutdown does (its stop signal, then wait): connections are refused."""
+        self._breakable().stop(timeout=_STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash or the out-of-memory killer does."""
+        self._breakable().kill()
+
+    def start(self) -> None:
+        """Start it again at the same address with the same data, and wait until it answers."""
+        self._breakable().start()
+        self.wait_ready()
+
+    def pause(self) -> None:
+        """Freeze it: connections are accepted by the kernel, and nothing ever answers."""
+        self._breakable().pause()
+
+    def unpause(self) -> None:
+        """Thaw it."""
+        self._breakable().unpause()
+
+    def logs(self) -> str:
+        """Return all that it has printed."""
+        return self._container().logs().decode(errors="replace")
+
+    def _container(self) -> Container:
+        return self._client.containers.get(self.running.containers[0])
+
+    def _breakable(self) -> Container:
+        if self._shared:
+            raise TestkitError(
+                "shared",
+                f"this {self.running.kind} is shared by all tests of the run",
+                f"use the fixture own_{self.running.kind}, which belongs to one test",
+            )
+        return self._container()
