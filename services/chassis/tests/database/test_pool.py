@@ -1,0 +1,295 @@
+"""The pool against a real PostgreSQL that is absent, dies, hangs and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
+from mambogo_testkit.dependencies.postgres import PostgresServer
+from prometheus_client import CollectorRegistry
+from support.data import eventually, opened, scalar
+
+from mambogo_chassis.database import (
+    Database,
+    DatabaseContentionError,
+    DatabaseError,
+    DatabaseTimeoutError,
+    DatabaseUnavailableError,
+    PoolExhaustedError,
+)
+from mambogo_chassis.database.errors import TransactionAbortedError
+
+# What any bounded wait below may take at most, however loaded the machine: far from for ever.
+BOUND_SECONDS = 20.0
+
+
+async def test_a_transaction_commits_when_its_block_ends(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        async with database.transaction() as connection:
+            await connection.execute("CREATE TABLE t AS SELECT 1 AS n")
+        assert await scalar(database, "SELECT n FROM t") == 1
+
+
+async def test_a_transaction_rolls_back_when_its_block_raises(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(ZeroDivisionError):
+            async with database.transaction() as connection:
+                await connection.execute("CREATE TABLE t (n int)")
+                raise ZeroDivisionError
+        assert await scalar(database, "SELECT to_regclass('t')") is None
+
+
+async def test_a_cancelled_transaction_leaves_nothing_and_gives_its_connection_back(
+    postgres_database: FreshDatabase,
+) -> None:
+    async with opened(postgres_database, db_pool_max=1) as database:
+
+        async def slow() -> None:
+            async with database.transaction() as connection:
+                await connection.execute("CREATE TABLE t (n int)")
+                await connection.execute("SELECT pg_sleep(3)")
+
+        task = asyncio.create_task(slow())
+        await eventually("the transaction to run", lambda: _is_sleeping(postgres_database))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await scalar(database, "SELECT to_regclass('t')") is None
+
+
+async def test_a_swallowed_error_is_not_taken_for_a_commit(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(TransactionAbortedError):
+            async with database.transaction() as connection:
+                with pytest.raises(psycopg.errors.UndefinedTable):
+                    await connection.execute("SELECT * FROM missing")
+
+
+async def test_errors_of_the_sql_itself_pass_through(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            async with database.transaction() as connection:
+                await connection.execute("SELECT * FROM missing")
+
+
+async def test_an_exhausted_pool_turns_callers_away_in_bounded_time(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=0.2) as database:
+        async with database.transaction():
+            with pytest.raises(PoolExhaustedError) as caught:
+                async with database.transaction():
+                    pass
+        assert (caught.value.http_status, caught.value.retry_after_seconds) == (503, 1)
+
+
+async def test_the_queue_for_a_connection_is_bounded(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=5, db_pool_queue=2) as database:
+        release = asyncio.Event()
+
+        async def use() -> str:
+            try:
+                async with database.transaction():
+                    await release.wait()
+            except PoolExhaustedError:
+                return "turned away"
+            return "served"
+
+        tasks = [asyncio.create_task(use()) for _ in range(10)]
+        await eventually("seven to be turned away", lambda: _are_done(tasks, 7))
+        release.set()
+        assert sorted(await asyncio.gather(*tasks)) == ["served"] * 3 + ["turned away"] * 7
+
+
+async def test_a_hundred_concurrent_first_requests_are_all_served(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_wait_seconds=20, db_pool_queue=200) as database:
+        answers = await asyncio.gather(*(scalar(database, "SELECT %s::int", n) for n in range(100)))
+        assert answers == list(range(100))
+
+
+async def test_a_lock_wait_is_bounded_and_typed(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_lock_timeout_seconds=0.1) as database:
+        async with database.transaction() as first:
+            await first.execute("SELECT pg_advisory_xact_lock(1)")
+            with pytest.raises(DatabaseContentionError):
+                async with database.transaction() as second:
+                    await second.execute("SELECT pg_advisory_xact_lock(1)")
+
+
+async def test_a_long_statement_is_ended_by_the_server(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_statement_timeout_seconds=0.1) as database:
+        with pytest.raises(DatabaseContentionError):
+            await scalar(database, "SELECT pg_sleep(30)")
+
+
+async def test_a_long_transaction_is_cut_by_the_client(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(DatabaseTimeoutError):
+            async with database.transaction(timeout_seconds=0.2) as connection:
+                await connection.execute("SELECT pg_sleep(3)")
+        assert await scalar(database, "SELECT 1") == 1
+
+
+async def test_an_idle_connection_that_died_is_replaced_unseen(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_max=3) as database:
+        await _fill(database, 3)
+        _end_sessions(postgres_database)
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+
+async def test_a_connection_that_dies_in_a_transaction_is_typed(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            async with database.transaction() as connection:
+                await connection.execute("SELECT 1")
+                _end_sessions(postgres_database)
+                await connection.execute("SELECT 1")
+        assert not caught.value.outcome_unknown
+
+
+async def test_a_connection_that_dies_before_commit_leaves_the_outcome_unknown(
+    postgres_database: FreshDatabase,
+) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            async with database.transaction() as connection:
+                await connection.execute("SELECT 1")
+                _end_sessions(postgres_database)
+        assert caught.value.outcome_unknown
+
+
+async def test_no_database_at_start_is_a_bounded_wait_then_recovery(own_postgres: PostgresServer) -> None:
+    with own_postgres.database() as test_database:
+        own_postgres.stop()
+        async with opened(test_database, db_pool_wait_seconds=0.2) as database:
+            with pytest.raises(DatabaseUnavailableError):
+                await scalar(database, "SELECT 1")
+            assert not (await database.ping()).up
+            own_postgres.start()
+            await eventually("the database to answer", lambda: _answers(database))
+
+
+async def test_a_killed_database_that_returns_is_used_again(own_postgres: PostgresServer) -> None:
+    with own_postgres.database() as test_database:
+        async with opened(test_database, db_pool_wait_seconds=0.2) as database:
+            await _fill(database, 3)
+            own_postgres.kill()
+            with pytest.raises(DatabaseUnavailableError):
+                await scalar(database, "SELECT 1")
+            own_postgres.start()
+            await eventually("the database to answer", lambda: _answers(database))
+
+
+async def test_a_frozen_database_never_hangs_a_caller(own_postgres: PostgresServer) -> None:
+    with own_postgres.database() as test_database:
+        async with opened(
+            test_database, db_pool_wait_seconds=0.3, db_transaction_timeout_seconds=0.5, db_pool_max=2
+        ) as database:
+            await _fill(database, 2)
+            own_postgres.pause()
+            try:
+                started = time.monotonic()
+                outcomes = await asyncio.gather(
+                    *(scalar(database, "SELECT 1") for _ in range(20)), return_exceptions=True
+                )
+                health = await database.ping()
+                elapsed = time.monotonic() - started
+            finally:
+                own_postgres.unpause()
+            assert all(isinstance(outcome, DatabaseError) for outcome in outcomes)
+            assert not health.up
+            assert elapsed < BOUND_SECONDS
+            await eventually("the database to answer", lambda: _answers(database))
+
+
+async def test_a_database_frozen_in_mid_transaction_is_typed(own_postgres: PostgresServer) -> None:
+    with own_postgres.database() as test_database:
+        async with opened(test_database, db_transaction_timeout_seconds=0.5) as database:
+            try:
+                with pytest.raises(DatabaseTimeoutError):
+                    async with database.transaction() as connection:
+                        await connection.execute("SELECT 1")
+                        own_postgres.pause()
+                        await connection.execute("SELECT 1")
+            finally:
+                own_postgres.unpause()
+            await eventually("the database to answer", lambda: _answers(database))
+
+
+async def test_a_wrong_password_is_named_in_the_error(postgres_database: FreshDatabase) -> None:
+    wrong = FreshDatabase(
+        postgres_database.name, postgres_database.host, postgres_database.port, postgres_database.user, "no"
+    )
+    async with opened(wrong, db_pool_wait_seconds=0.5) as database:
+        health = await database.ping()
+        assert not health.up
+        assert "password authentication failed" in health.detail
+
+
+async def test_a_busy_pool_counts_as_healthy(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=0.1) as database:
+        async with database.transaction():
+            assert (await database.ping()).up
+
+
+async def test_the_gauges_show_what_the_pool_does(postgres_database: FreshDatabase) -> None:
+    registry = CollectorRegistry()
+    async with opened(
+        postgres_database, registry=registry, db_pool_max=1, db_pool_wait_seconds=0.1
+    ) as database:
+        async with database.transaction():
+            with pytest.raises(PoolExhaustedError):
+                await scalar(database, "SELECT 1")
+            labels = {"pool": "chassis-tests"}
+            assert registry.get_sample_value("db_pool_connections", labels | {"state": "in_use"}) == 1
+            assert registry.get_sample_value("db_pool_connections_max", labels) == 1
+            assert registry.get_sample_value("db_pool_exhausted_total", labels) == 1
+    assert registry.get_sample_value("db_pool_connections_max", {"pool": "chassis-tests"}) is None
+
+
+async def _fill(database: Database, connections: int) -> None:
+    """Have `connections` idle connections in the pool."""
+    barrier = asyncio.Barrier(connections)
+
+    async def use() -> None:
+        async with database.transaction(timeout_seconds=20):
+            await barrier.wait()
+
+    await eventually(
+        "the pool to grow", lambda: _succeeds(asyncio.gather(*(use() for _ in range(connections))))
+    )
+
+
+async def _succeeds(work: asyncio.Future[list[None]]) -> bool:
+    try:
+        await work
+    except DatabaseError:
+        return False
+    return True
+
+
+async def _answers(database: Database) -> bool:
+    return (await database.ping()).up
+
+
+async def _are_done(tasks: list[asyncio.Task[str]], number: int) -> bool:
+    return sum(task.done() for task in tasks) >= number
+
+
+async def _is_sleeping(database: FreshDatabase) -> bool:
+    with psycopg.connect(database.dsn) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE query LIKE '%pg_sleep(3)%' AND state = 'active' AND pid != pg_backend_pid()"
+        ).fetchone()
+        return bool(row and row[0])
+
+
+def _end_sessions(database: FreshDatabase) -> None:
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
