@@ -107,6 +107,7 @@ class Profile(_Strict):
     summary: str
     workers: Annotated[int, Field(strict=True, ge=0, le=5)]
     timing: Timing
+    egress: Annotated[bool, Field(strict=True)] = False  # whether pods may reach anything outside
 
 
 class TimingSettings(_Strict):

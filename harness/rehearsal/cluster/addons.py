@@ -1,0 +1,66 @@
+"""What every cluster carries besides Kubernetes itself: DNS, volumes, metrics, state, registry hosting.
+
+The manifests are in `kind/addons/`; this module fills in what depends on the cluster and names the workloads
+that have to be ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from rehearsal.cluster.plan import ClusterSpec
+from rehearsal.core.catalogue import Versions
+
+FOLDER = Path("kind") / "addons"
+NAMESPACES = ("kube-system", "local-path-storage")
+METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
+
+# CoreDNS first: its pods read the configuration when they start. Then what others wait for.
+_ORDER = ("coredns", "registry-hosting", "local-path-provisioner", "metrics-server", "kube-state-metrics")
+
+
+def manifests(
+    root: Path, spec: ClusterSpec, versions: Versions, *, resolvers: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Return all objects of the add-ons, in the order in which they are to be applied.
+
+    `resolvers` are the host's name servers, used only by a cluster with egress.
+    """
+    import yaml
+
+    values = {
+        "registry_name": spec.registry_name,
+        "registry_address": spec.registry_address,
+        "local_path_image": f"docker.io/rancher/local-path-provisioner:v{versions.local_path_provisioner}",
+        "metrics_server": versions.metrics_server,
+        "kube_state_metrics": versions.kube_state_metrics,
+        "metrics_resolution_seconds": str(spec.metrics_resolution_seconds),
+        "outside_names": outside_names(spec, resolvers),
+    }
+    objects: list[Mapping[str, Any]] = []
+    for name in _ORDER:
+        text = (root / FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+        # Shell in ConfigMaps has variables of its own: unknown names stay as they are.
+        filled = Template(text).safe_substitute(values)
+        objects += [one for one in yaml.safe_load_all(filled) if one]
+    return objects
+
+
+def outside_names(spec: ClusterSpec, resolvers: Sequence[str]) -> str:
+    """Return the CoreDNS plugin that answers for names outside the cluster."""
+    reachable = [one for one in resolvers if not one.startswith(("127.", "::1"))]
+    if spec.egress and reachable:
+        return f"forward . {' '.join(reachable)}"
+    return "template ANY ANY { rcode NXDOMAIN }"
+
+
+def host_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
+    """Return the host's name servers."""
+    try:
+        lines = resolv_conf.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    return [line.split()[1] for line in lines if line.startswith("nameserver ") and len(line.split()) > 1]

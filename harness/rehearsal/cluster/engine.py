@@ -1,0 +1,218 @@
+"""Adapter: containers and networks of the Docker engine, as far as the cluster needs them.
+
+Thin on purpose: it asks and it does, and decides nothing. `NodeEngine` is what the rest of the cluster layer
+knows; `DockerNodeEngine` is the real one, and tests have a fake that passes the same contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Protocol
+
+from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
+from rehearsal.core.errors import EnvironmentNotReadyError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+_KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+_STOP_SECONDS = 10  # a node's systemd gets this long to stop
+
+
+class NodeEngine(Protocol):
+    """What the cluster layer asks of a container engine."""
+
+    def nodes(self, cluster: str) -> list[ContainerFacts]:
+        """Return kind's node containers of a cluster, whatever their state."""
+
+    def container(self, name: str) -> ContainerFacts | None:
+        """Return one container, or None."""
+
+    def networks(self) -> list[NetworkFacts]:
+        """Return all networks."""
+
+    def create_network(self, name: str, subnet: IPv4Network, labels: Mapping[str, str]) -> None:
+        """Create a bridge network with a fixed subnet."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; no error when it is gone."""
+
+    def pin_address(self, container: str, network: str, address: IPv4Address) -> None:
+        """Connect a container to a network anew with a fixed address, which outlives engine restarts."""
+
+    def start(self, container: str) -> None:
+        """Start a stopped container."""
+
+    def unpause(self, container: str) -> None:
+        """Let a paused container run on."""
+
+    def remove(self, container: str, *, volumes: bool) -> None:
+        """Remove a container, running or not; no error when it is gone."""
+
+    def execute(self, container: str, argv: Sequence[str], stdin: str = "") -> str:
+        """Run a program in a container and return its output; raises for a non-zero end."""
+
+
+class DockerNodeEngine:
+    """The Docker engine behind `NodeEngine`."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+
+    def nodes(self, cluster: str) -> list[ContainerFacts]:
+        """Return kind's node containers of a cluster, whatever their state."""
+        found = self._client.containers.list(all=True, filters={"label": f"{_KIND_CLUSTER_LABEL}={cluster}"})
+        return sorted((_facts(one) for one in found), key=lambda one: one.name)
+
+    def container(self, name: str) -> ContainerFacts | None:
+        """Return one container, or None."""
+        from docker.errors import NotFound
+
+        try:
+            return _facts(self._client.containers.get(name))
+        except NotFound:
+            return None
+
+    def networks(self) -> list[NetworkFacts]:
+        """Return all networks."""
+        return [_network(one.attrs) for one in self._client.networks.list()]
+
+    def create_network(self, name: str, subnet: IPv4Network, labels: Mapping[str, str]) -> None:
+        """Create a bridge network with a fixed subnet."""
+        from docker.types import IPAMConfig, IPAMPool
+
+        with _explained(f"the network {name} could not be created"):
+            self._client.networks.create(
+                name,
+                driver="bridge",
+                ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))]),
+                labels=dict(labels),
+                check_duplicate=True,
+            )
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; no error when it is gone."""
+        from docker.errors import NotFound
+
+        with _explained(f"the network {name} could not be removed"):
+            try:
+                self._client.networks.get(name).remove()
+            except NotFound:
+                return
+
+    def pin_address(self, container: str, network: str, address: IPv4Address) -> None:
+        """Connect a container to a network anew with a fixed address, which outlives engine restarts."""
+        from docker.errors import APIError
+
+        link = self._client.networks.get(network)
+        try:
+            link.disconnect(container, force=True)
+        except APIError as error:
+            # A stopped container that was never connected has nothing to be cut.
+            if error.status_code != 404 and "is not connected" not in str(error):
+                raise
+        with _explained(f"{container} could not be given the address {address}"):
+            link.connect(container, ipv4_address=str(address))
+
+    def start(self, container: str) -> None:
+        """Start a stopped container."""
+        with _explained(f"{container} could not be started"):
+            self._client.containers.get(container).start()
+
+    def unpause(self, container: str) -> None:
+        """Let a paused container run on."""
+        with _explained(f"{container} could not be unpaused"):
+            self._client.containers.get(container).unpause()
+
+    def remove(self, container: str, *, volumes: bool) -> None:
+        """Remove a container, running or not; no error when it is gone."""
+        from docker.errors import NotFound
+
+        with _explained(f"{container} could not be removed"):
+            try:
+                self._client.containers.get(container).remove(force=True, v=volumes)
+            except NotFound:
+                return
+
+    def execute(self, container: str, argv: Sequence[str], stdin: str = "") -> str:
+        """Run a program in a container and return its output; raises for a non-zero end."""
+        # The engine's exec with an attached stdin is a hijacked socket; an argument needs none.
+        command = [*argv] if not stdin else ["bash", "-c", 'printf "%s" "$0" | "$@"', stdin, *argv]
+        result = self._client.containers.get(container).exec_run(command, privileged=True)
+        said = (result.output or b"").decode("utf-8", "replace")
+        if result.exit_code != 0:
+            raise EnvironmentNotReadyError(
+                "NODE_COMMAND_FAILED",
+                f"`{' '.join(argv)}` in {container} ended with {result.exit_code}:\n{said.strip()}",
+                hint="`rehearsal cluster logs` collects what the node says; `rehearsal cluster down` removes it.",
+            )
+        return said
+
+
+def connect() -> DockerClient:
+    """Return a client of the engine that the environment names; raises when none answers."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except DockerException as error:
+        raise EnvironmentNotReadyError(
+            "ENGINE_ABSENT",
+            f"no Docker engine answers: {error}",
+            hint="`rehearsal doctor` says what is missing; `rehearsal up` starts one where it may.",
+        ) from error
+    return client
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    from docker.errors import APIError
+
+    try:
+        yield
+    except APIError as error:
+        raise EnvironmentNotReadyError(
+            "ENGINE_REFUSED", f"{what}: {error.explanation or error}", hint="`rehearsal doctor` looks at the engine."
+        ) from error
+
+
+def _facts(container: Container) -> ContainerFacts:
+    attributes = container.attrs
+    networks = attributes["NetworkSettings"]["Networks"] or {}
+    return ContainerFacts(
+        name=str(container.name),
+        id=str(container.id),
+        state=ContainerState(container.status),
+        addresses={name: _address(link) for name, link in networks.items()},
+        image=attributes["Config"]["Image"],
+        pinned={name: address for name, link in networks.items() if (address := _pinned(link))},
+        labels=container.labels,
+    )
+
+
+def _address(link: Mapping[str, object]) -> IPv4Address | None:
+    text = link.get("IPAddress")
+    return IPv4Address(str(text)) if text else _pinned(link)
+
+
+def _pinned(link: Mapping[str, object]) -> IPv4Address | None:
+    config = link.get("IPAMConfig")
+    text = config.get("IPv4Address") if isinstance(config, dict) else None
+    return IPv4Address(text) if text else None
+
+
+def _network(attributes: Mapping[str, object]) -> NetworkFacts:
+    ipam = attributes.get("IPAM")
+    pools = (ipam.get("Config") if isinstance(ipam, dict) else None) or []
+    subnets = [pool["Subnet"] for pool in pools if ":" not in pool.get("Subnet", ":")]
+    labels = attributes.get("Labels")
+    return NetworkFacts(
+        name=str(attributes["Name"]),
+        subnet=IPv4Network(subnets[0], strict=False) if subnets else None,
+        labels=labels if isinstance(labels, dict) else {},
+    )

@@ -1,0 +1,327 @@
+"""Making, mending and removing the cluster.
+
+`up` is a list of steps that can each be repeated: it finds out what is there, makes what is missing and
+changes nothing else. `repair` is the same list on a cluster that is there. Everything that is removed carries
+the project's label or stands in the project's record.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Protocol
+
+from rehearsal.cluster import addons, kubeconfig, record
+from rehearsal.cluster.api import Api
+from rehearsal.cluster.assessment import OWNER_LABEL, Assessment, State, assess
+from rehearsal.cluster.engine import NodeEngine
+from rehearsal.cluster.facts import ContainerState, NetworkFacts, NodeFacts
+from rehearsal.cluster.kind import Kind
+from rehearsal.cluster.plan import ClusterSpec, kind_config, network_config
+from rehearsal.cluster.record import Phase, Record
+from rehearsal.core.catalogue import Versions
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.events import Emit, Level, Notice, Step, step
+from rehearsal.core.locking import exclusive
+from rehearsal.core.paths import Paths
+from rehearsal.core.waiting import NotYet, wait_until
+
+# Generous: on a loaded two-core machine kubeadm's images and certificates take their time.
+_NODES_READY_SECONDS = 180.0
+_ADDONS_READY_SECONDS = 240.0
+_API_SECONDS = 120.0
+_STATUS_HINT = "`rehearsal cluster status` shows what is missing, `rehearsal cluster logs` collects the logs."
+
+
+class Registry(Protocol):
+    """The image registry beside the cluster."""
+
+    def ensure(self, spec: ClusterSpec) -> bool:
+        """Bring the registry up on the cluster's network; return whether anything had to be done."""
+
+    def remove(self, spec: ClusterSpec, *, data: bool) -> None:
+        """Remove the registry, with its images if `data`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Makes, mends and removes the one cluster of a machine."""
+
+    paths: Paths
+    versions: Versions
+    engine: NodeEngine
+    kind: Kind
+    registry: Registry
+    connect_api: Callable[[Path, str], Api]
+    emit: Emit
+
+    def up(self, wanted: ClusterSpec, *, use_context: bool = False) -> Record:
+        """Make the cluster, or mend the one that is there; return its record.
+
+        Raises ConfigurationError when a cluster of another profile is there, and EnvironmentNotReadyError when
+        something foreign is in the way or a step does not come to its end.
+        """
+        with exclusive(self.paths.locks / "cluster.lock", purpose="cluster up", emit=self.emit):
+            made = record.load(self.paths.state)
+            state = self._assess(wanted, made)
+            self._refuse(state, wanted)
+            if state.state in (State.UNFINISHED, State.INCOMPLETE):
+                self.emit(Notice(Level.WARNING, f"the cluster is made anew: {state.reason}"))
+                self._remove_nodes(wanted)
+                made = None
+            if made is None or state.state is not State.PRESENT:
+                made = self._create(wanted)
+            return self._ensure(made, use_context=use_context)
+
+    def repair(self, *, use_context: bool = False) -> Record:
+        """Mend the cluster that is there. Raises EnvironmentNotReadyError when there is none."""
+        with exclusive(self.paths.locks / "cluster.lock", purpose="cluster repair", emit=self.emit):
+            made = record.load(self.paths.state)
+            if made is None:
+                raise _absent()
+            state = self._assess(made.spec, made)
+            self._refuse(state, made.spec)
+            if state.state is not State.PRESENT:
+                raise EnvironmentNotReadyError(
+                    "CLUSTER_BEYOND_REPAIR",
+                    f"the cluster cannot be repaired: {state.reason}",
+                    hint="`rehearsal cluster up` makes it anew; what was in the missing part is lost.",
+                )
+            return self._ensure(made, use_context=use_context)
+
+    def down(self, name_of: ClusterSpec, *, registry_data: bool = False) -> bool:
+        """Remove the cluster, its network and its registry; return whether anything was there."""
+        with exclusive(self.paths.locks / "cluster.lock", purpose="cluster down", emit=self.emit):
+            made = record.load(self.paths.state)
+            spec = made.spec if made else name_of
+            state = self._assess(spec, made)
+            if state.state is State.FOREIGN:
+                self._refuse(state, spec)
+            return self._remove_all(spec, registry_data=registry_data)
+
+    def _assess(self, spec: ClusterSpec, made: Record | None) -> Assessment:
+        return assess(spec, made, self.engine.nodes(spec.name), self._network(spec))
+
+    def _network(self, spec: ClusterSpec) -> NetworkFacts | None:
+        return next((one for one in self.engine.networks() if one.name == spec.network), None)
+
+    def _refuse(self, state: Assessment, wanted: ClusterSpec) -> None:
+        if state.state is State.FOREIGN:
+            raise EnvironmentNotReadyError(
+                "CLUSTER_FOREIGN", state.reason, hint="Remove or rename it, or set cluster.name in rehearsal.toml."
+            )
+        if state.state is State.OTHER:
+            raise ConfigurationError(
+                "CLUSTER_OTHER_PROFILE",
+                f"a cluster is there, but {state.reason}",
+                hint=(
+                    "Replace it: rehearsal cluster down && "
+                    f"rehearsal cluster up --profile {wanted.profile} --timing {wanted.timing}"
+                ),
+            )
+
+    # Making
+
+    def _create(self, spec: ClusterSpec) -> Record:
+        made = Record(spec, Phase.CREATING, {})
+        record.save(self.paths.state, made)
+        self._ensure_network(spec)
+        with step(self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}") as at:
+            with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+                self.kind.create(
+                    kind_config(spec),
+                    spec=spec,
+                    folder=Path(folder),
+                    kubeconfig=self.paths.kubeconfig,
+                    progress=at.progress,
+                )
+            at.detail = f"profile {spec.profile}, timing {spec.timing}"
+        addresses = self._addresses(spec)
+        made = replace(made, phase=Phase.CREATED, addresses=addresses)
+        record.save(self.paths.state, made)
+        return made
+
+    def _ensure_network(self, spec: ClusterSpec) -> None:
+        there = self._network(spec)
+        if there is not None and there.subnet == spec.ranges.docker:
+            return
+        if there is not None:
+            # Ours, from a cluster that is gone, with a range that is not wanted any more.
+            self.registry.remove(spec, data=False)
+            self.engine.remove_network(spec.network)
+        self.engine.create_network(spec.network, spec.ranges.docker, {OWNER_LABEL: spec.name})
+
+    def _addresses(self, spec: ClusterSpec) -> dict[str, IPv4Address]:
+        found = {node.name: node.addresses.get(spec.network) for node in self.engine.nodes(spec.name)}
+        return {name: address for name, address in found.items() if address is not None}
+
+    # Mending: each step looks first, and says when it had nothing to do
+
+    def _ensure(self, made: Record, *, use_context: bool) -> Record:
+        spec = made.spec
+        self._step("registry", lambda at: self.registry.ensure(spec))
+        restarted = self._step("nodes", lambda at: self._ensure_nodes(made))
+        self._step("kubeconfig", lambda at: self._ensure_kubeconfig(spec, use=use_context))
+        api = self.connect_api(self.paths.kubeconfig, spec.context)
+        wait_until("the API server", api.ready, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
+        fresh = made.phase is not Phase.READY
+        if fresh:
+            self._apply_addons(api, spec)
+        self._step("network", lambda at: self._ensure_node_network(made, api))
+        if not fresh:
+            self._step("add-ons", lambda at: self._mend_addons(api, spec, force=restarted))
+        with step(self.emit, "add-ons ready") as at:
+            self._await_addons(api, at)
+        made = replace(made, phase=Phase.READY)
+        record.save(self.paths.state, made)
+        return made
+
+    def _step(self, name: str, work: Callable[[Step], bool]) -> bool:
+        with step(self.emit, name) as at:
+            changed = work(at)
+            if not changed:
+                at.unchanged()
+        return changed
+
+    def _ensure_nodes(self, made: Record) -> bool:
+        spec, changed = made.spec, False
+        for node in self.engine.nodes(spec.name):
+            address = made.addresses[node.name]
+            if node.state is ContainerState.PAUSED:
+                self.engine.unpause(node.name)
+                changed = True
+            if not self._pinned(node.name, spec, address):
+                self.engine.pin_address(node.name, spec.network, address)
+                changed = True
+            if node.state in (ContainerState.EXITED, ContainerState.CREATED, ContainerState.DEAD):
+                self.engine.start(node.name)
+                changed = True
+        return changed
+
+    def _pinned(self, node: str, spec: ClusterSpec, address: IPv4Address) -> bool:
+        facts = self.engine.container(node)
+        return facts is not None and facts.pinned.get(spec.network) == address
+
+    def _ensure_kubeconfig(self, spec: ClusterSpec, *, use: bool) -> bool:
+        changed = False
+        if not kubeconfig.usable(self.paths.kubeconfig, spec.context):
+            self.paths.kubeconfig.unlink(missing_ok=True)
+            self.kind.export_kubeconfig(spec, self.paths.kubeconfig)
+            changed = True
+        return self._merge_kubeconfig(spec, use=use) or changed
+
+    def _merge_kubeconfig(self, spec: ClusterSpec, *, use: bool) -> bool:
+        target = kubeconfig.users_file()
+        if target == self.paths.kubeconfig:
+            return False
+        own = kubeconfig.read(self.paths.kubeconfig)
+        try:
+            theirs = kubeconfig.read(target)
+        except kubeconfig.UnreadableKubeconfigError as error:
+            self.emit(
+                Notice(Level.WARNING, f"{target} is left alone, it is not a kubeconfig ({error}); use `rehearsal env`")
+            )
+            return False
+        wanted = kubeconfig.merged(theirs, own, spec.context, use=use)
+        if wanted == theirs:
+            return False
+        kubeconfig.write(target, wanted)
+        return True
+
+    def _ensure_node_network(self, made: Record, api: Api) -> bool:
+        spec = made.spec
+
+        def assigned() -> dict[str, NodeFacts] | None:
+            nodes = {node.name: node for node in api.nodes()}
+            # Empty for a moment after a node has joined.
+            without = [name for name in spec.node_names if name not in nodes or nodes[name].pod_cidr is None]
+            if without:
+                raise NotYet(f"no pod range yet for {', '.join(without)}")
+            return nodes
+
+        nodes = wait_until("pod ranges of all nodes", assigned, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
+        ranges: dict[str, tuple[IPv4Network, IPv4Address]] = {
+            name: (cidr, made.addresses[name]) for name, node in nodes.items() if (cidr := node.pod_cidr)
+        }
+        changed = False
+        for name in spec.node_names:
+            wanted = network_config(spec, name, ranges)
+            changed |= self.engine.execute(name, ["node-network", "ensure"], stdin=wanted).strip() == "changed"
+        wait_until(
+            "all nodes Ready",
+            lambda: all(node.ready for node in api.nodes()),
+            timeout_seconds=_NODES_READY_SECONDS,
+            hint=_STATUS_HINT,
+        )
+        return changed
+
+    def _apply_addons(self, api: Api, spec: ClusterSpec) -> None:
+        objects = addons.manifests(self.paths.root, spec, self.versions, resolvers=addons.host_resolvers())
+        for one in objects:
+            api.apply(one)
+
+    def _mend_addons(self, api: Api, spec: ClusterSpec, *, force: bool) -> bool:
+        if not force and not self._missing_addons(api):
+            return False
+        self._apply_addons(api, spec)
+        return True
+
+    def _missing_addons(self, api: Api) -> list[str]:
+        unready = [f"{one.namespace}/{one.name}" for one in api.workloads(addons.NAMESPACES) if not one.healthy]
+        # The APIService may read Available while what answers is not metrics-server: ask for the metrics.
+        answer = None if unready else api.get(addons.METRICS_PATH)
+        if not unready and not (answer and answer.get("items")):
+            unready.append("metrics.k8s.io")
+        return unready
+
+    def _await_addons(self, api: Api, at: Step) -> None:
+        def whole() -> bool:
+            try:
+                missing = self._missing_addons(api)
+            except EnvironmentNotReadyError as error:
+                raise NotYet(error.message) from error
+            if missing:
+                at.progress(f"waiting for {', '.join(missing)}")
+                raise NotYet(f"not ready: {', '.join(missing)}")
+            return True
+
+        wait_until("the cluster's add-ons", whole, timeout_seconds=_ADDONS_READY_SECONDS, hint=_STATUS_HINT)
+
+    # Removing
+
+    def _remove_nodes(self, spec: ClusterSpec) -> None:
+        for node in self.engine.nodes(spec.name):
+            self.engine.remove(node.name, volumes=True)
+        record.forget(self.paths.state)
+
+    def _remove_all(self, spec: ClusterSpec, *, registry_data: bool) -> bool:
+        nodes: Sequence[object] = self.engine.nodes(spec.name)
+        network = self._network(spec)
+        with step(self.emit, "cluster down") as at:
+            self._remove_nodes(spec)
+            self.registry.remove(spec, data=registry_data)
+            self.engine.remove_network(spec.network)
+            self._forget_kubeconfig(spec)
+            if not nodes and network is None:
+                at.unchanged("nothing was there")
+        return bool(nodes) or network is not None
+
+    def _forget_kubeconfig(self, spec: ClusterSpec) -> None:
+        own, target = self.paths.kubeconfig, kubeconfig.users_file()
+        try:
+            mine, theirs = kubeconfig.read(own), kubeconfig.read(target)
+        except kubeconfig.UnreadableKubeconfigError:
+            mine, theirs = {}, {}
+        # Only what we wrote: the same name may by now belong to somebody else's cluster.
+        if theirs and mine and kubeconfig.belongs(theirs, mine, spec.context):
+            remaining = kubeconfig.without(theirs, spec.context)
+            if remaining != theirs:
+                kubeconfig.write(target, remaining)
+        own.unlink(missing_ok=True)
+
+
+def _absent() -> EnvironmentNotReadyError:
+    return EnvironmentNotReadyError("CLUSTER_ABSENT", "there is no cluster", hint="Make one: rehearsal cluster up")

@@ -1,0 +1,86 @@
+"""The record of the cluster that was made: what it was to be, and how far its making came.
+
+One file, written atomically before each phase, so that a killed `up` leaves a truth that the next one can
+work from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from rehearsal.cluster.plan import ClusterSpec, PublishedPort, Ranges
+from rehearsal.core.catalogue import Timing
+
+FILE_NAME = "cluster.json"
+_VERSION = 1
+
+
+class Phase(StrEnum):
+    """How far the making of a cluster came."""
+
+    CREATING = "creating"  # kind is at work: nothing of it can be relied on
+    CREATED = "created"  # kind is done; every later step can be repeated
+    READY = "ready"  # it has been whole once
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was made."""
+
+    spec: ClusterSpec
+    phase: Phase
+    addresses: Mapping[str, IPv4Address]  # of nodes, fixed on the Docker network
+
+
+def load(folder: Path) -> Record | None:
+    """Return the record, or None when there is none or it is unreadable.
+
+    An unreadable one is as good as none: the containers themselves tell what is there.
+    """
+    try:
+        raw = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        if raw["version"] != _VERSION:
+            return None
+        return Record(
+            spec=_spec(raw["spec"]),
+            phase=Phase(raw["phase"]),
+            addresses={name: IPv4Address(address) for name, address in raw["addresses"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def save(folder: Path, record: Record) -> None:
+    """Write the record; a reader sees the old one or the new one, never a part."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"version": _VERSION, **dataclasses.asdict(record)}
+    part = folder / f"{FILE_NAME}.{os.getpid()}.part"
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / FILE_NAME)
+
+
+def forget(folder: Path) -> None:
+    """Remove the record; no error when there is none."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
+
+
+def _spec(raw: Mapping[str, Any]) -> ClusterSpec:
+    return ClusterSpec(
+        **{
+            **raw,
+            "timing": Timing(raw["timing"]),
+            "ranges": Ranges(**{name: IPv4Network(value) for name, value in raw["ranges"].items()}),
+            "ports": tuple(PublishedPort(**port) for port in raw["ports"]),
+        }
+    )
