@@ -1,7 +1,8 @@
-"""A gateway in this process, scripted pods behind it and raw sockets in front: what the data plane's tests need.
+"""A gateway in this process, scripted pods behind it and raw sockets in front: what the data plane's tests
+need.
 
-A pod here is a script over raw bytes, because the interesting pods are broken ones. Nothing is mocked: sockets,
-event loop and parsers are the product's.
+A pod here is a script over raw bytes, because the interesting pods are broken ones. Nothing is mocked:
+sockets, event loop and parsers are the product's.
 """
 
 from __future__ import annotations
@@ -143,7 +144,14 @@ def fixed_answer(raw: bytes, *, then_close: bool = False) -> PodScript:
 def ok(body: bytes, *fields: bytes) -> bytes:
     """A 200 with a length."""
     return b"\r\n".join(
-        (b"HTTP/1.1 200 OK", b"Content-Type: text/plain", b"Content-Length: %d" % len(body), *fields, b"", body)
+        (
+            b"HTTP/1.1 200 OK",
+            b"Content-Type: text/plain",
+            b"Content-Length: %d" % len(body),
+            *fields,
+            b"",
+            body,
+        )
     )
 
 

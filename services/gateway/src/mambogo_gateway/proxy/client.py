@@ -190,8 +190,8 @@ class ClientConnection(asyncio.Protocol):
         if len(buffer) > MAX_HEAD_BYTES:
             refusal = errors.HEADERS_TOO_LARGE
         else:
-            start = max(0, self._scanned - 1)
-            if buffer.count(b"\n", start) != buffer.count(b"\r\n", start):
+            start = self._scanned
+            if buffer.count(b"\n", start) != buffer.count(b"\r\n", max(0, start - 1)):
                 refusal = errors.MALFORMED_REQUEST
         if refusal is not None:
             self._gateway.refused_unread(refusal)
@@ -200,7 +200,7 @@ class ClientConnection(asyncio.Protocol):
         if self._scanned == 0:
             gateway = self._gateway
             self.expires_at = gateway.loop.time() + gateway.config.limits.head_timeout_seconds
-        self._scanned = max(1, len(buffer) - 3)
+        self._scanned = max(0, len(buffer) - 3)
 
     def _begin(self, request: RequestHead, rest: bytes) -> None:
         """Set the content's reader up, then hand the request to whoever answers it."""
