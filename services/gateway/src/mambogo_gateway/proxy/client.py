@@ -148,9 +148,7 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.release_response()
         elif self._mode == _HEAD:
-            self._resume_reading()
-            if self._buffer and not self._processing:
-                self._read_heads()
+            self._next()
 
     # -- heads -------------------------------------------------------------------------------------------
 
@@ -367,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
         if self._write_paused:
             self._pause_reading()
             return
-        if self._read_paused:
+        if self._read_paused and len(self._buffer) <= _MAX_AHEAD_BYTES:
             self._resume_reading()
         if self._buffer and not self._processing:
             self._read_heads()
