@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from mambogo_chassis.auth import PUBLIC, Principal, ensure_owner, requires
@@ -140,14 +140,14 @@ async def get_reminder(reminder_id: UUID, principal: Reader, response: Response)
 @router.put(
     "/{reminder_id}",
     operation_id="replaceReminder",
-    responses={200: with_headers(ETAG), **errors(404, 412, 428)},
+    responses={200: with_headers(ETAG), **errors(404, 412)},
 )
 async def replace_reminder(
     reminder_id: UUID,
     body: ReminderBody,
     principal: Writer,
     response: Response,
-    if_match: Annotated[str | None, Header(pattern=r'^(\*|"[0-9]{1,9}")$')] = None,
+    if_match: etags.IfMatch,
 ) -> ReminderView:
     """Replace a reminder that has not changed since it was read."""
     found = store.find(principal, reminder_id)

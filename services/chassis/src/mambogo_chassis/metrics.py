@@ -53,7 +53,7 @@ REQUEST_BUCKETS_SECONDS: Final = (
 
 
 # A second series for each counter, which nothing here reads, would double every scrape.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call] # it is, in prometheus-client
 
 
 class MetricsError(ChassisError):

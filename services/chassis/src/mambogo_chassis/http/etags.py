@@ -7,9 +7,17 @@ transaction that writes is the service's: the check here only saves work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
+
+from fastapi import Header
 
 from mambogo_chassis.http.problems import Problem
+
+# Any text is taken: one that is no tag matches nothing, and is answered like every other that does not.
+IfMatch = Annotated[str, Header(max_length=200, examples=["*"], description="The ETag that was read.")]
+IfNoneMatch = Annotated[
+    str | None, Header(max_length=200, examples=['"1"'], description="ETags that the client has.")
+]
 
 # Enough for any honest client; each is compared on every request.
 MAX_TAGS: Final = 20
@@ -33,10 +41,11 @@ def not_modified(if_none_match: str | None, version: int) -> bool:
     return "*" in tags or etag(version) in tags
 
 
-def require_match(if_match: str | None, version: int) -> None:
-    """Raise 428 without `If-Match`, 412 when it names another version. Strong comparison."""
-    if if_match is None:
-        raise Problem(428, "precondition-required", "Send If-Match with the ETag that you have read.")
+def require_match(if_match: str, version: int) -> None:
+    """Raise 412 when `If-Match` names another version. Strong comparison.
+
+    The header is required by its type, so that an unconditional write is refused as invalid input.
+    """
     tags = parse_tags(if_match)
     if "*" not in tags and etag(version) not in tags:
         raise Problem(

@@ -65,6 +65,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas.update(schema.pop("$defs", {}))
     schemas["ProblemDocument"] = schema
     for _, _, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _without_null(parameter["schema"])
         statuses = [*_ALWAYS]
         if "requestBody" in operation:
             statuses += _WITH_BODY
@@ -77,6 +79,17 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(unused, None)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    # `str | None = None` is published as nullable. A parameter is absent or text, never null: whoever
+    # believes the schema sends the text "null".
+    variants = schema.get("anyOf")
+    if not variants:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    kept = [variant for variant in variants if variant != {"type": "null"}]
+    return {**kept[0], **rest} if len(kept) == 1 else {**rest, "anyOf": kept}
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

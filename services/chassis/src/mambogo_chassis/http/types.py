@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-# PostgreSQL's bigint; a larger number would be a 500 from the database.
-MAX_BIGINT: Final = 9_223_372_036_854_775_807
+# 2^53 - 1: past it, readers that keep numbers as doubles disagree on what was sent (RFC 8259, section 6). It
+# fits PostgreSQL's bigint.
+MAX_INTEGER: Final = 9_007_199_254_740_991
 # PostgreSQL's text cannot hold NUL, and a lone surrogate cannot be encoded; the schema says the first.
 NO_NUL: Final = r"^[^\x00]*$"
 
@@ -27,8 +28,8 @@ def _refuse_bool_and_text(value: Any) -> Any:
 JSON_INTEGER: Final = BeforeValidator(_refuse_bool_and_text)
 
 StrictBool = Annotated[bool, Field(strict=True)]
-PositiveInt = Annotated[int, Field(ge=1, le=MAX_BIGINT), JSON_INTEGER]
-NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_BIGINT), JSON_INTEGER]
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_INTEGER), JSON_INTEGER]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_INTEGER), JSON_INTEGER]
 Text = Annotated[str, Field(pattern=NO_NUL, max_length=2000)]
 
 
