@@ -33,10 +33,10 @@ PATIENCE_SECONDS = 20.0
 PodScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def run(test: Coroutine[Any, Any, None]) -> None:
+def run(test: Coroutine[Any, Any, None], *, seconds: float = 100) -> None:
     """Run an asynchronous test on the event loop that production uses."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(test, timeout=100))
+        runner.run(asyncio.wait_for(test, timeout=seconds))
 
 
 class ListedTokens:
