@@ -131,7 +131,7 @@ class KubernetesApi:
             raise EnvironmentNotReadyError(
                 "API_UNREACHABLE",
                 f"the API server does not answer {method} {path}: {error}",
-                hint="`rehearsal cluster status` says which node is down; `rehearsal cluster repair` starts it.",
+                hint="`rehearsal cluster status` says what is down; `rehearsal cluster repair` mends it.",
             ) from error
         if response.status >= _HTTP_MULTIPLE_CHOICES:
             raise _refused(method, path, response.status, content)
@@ -140,7 +140,6 @@ class KubernetesApi:
 
 def _client(kubeconfig: Path, context: str) -> ApiClient:
     from kubernetes import config
-
     from kubernetes.client import Configuration
 
     settings = Configuration()
@@ -160,7 +159,9 @@ def _refused(method: str, path: str, status: int, body: bytes) -> EnvironmentNot
     said = body.decode("utf-8", "replace")
     code = "API_NOT_FOUND" if status == 404 else "API_REFUSED"
     return EnvironmentNotReadyError(
-        code, f"the API server answered {status} to {method} {path}: {said[:500]}", hint="`rehearsal cluster status`"
+        code,
+        f"the API server answered {status} to {method} {path}: {said[:500]}",
+        hint="`rehearsal cluster status`",
     )
 
 

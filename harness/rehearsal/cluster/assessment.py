@@ -46,9 +46,13 @@ def assess(
     """
     owned = network is not None and network.labels.get(OWNER_LABEL) == wanted.name
     if nodes and not owned:
-        return Assessment(State.FOREIGN, f"a kind cluster {wanted.name!r} is there that this project did not make")
+        return Assessment(
+            State.FOREIGN, f"a kind cluster {wanted.name!r} is there that this project did not make"
+        )
     if network is not None and not owned:
-        return Assessment(State.FOREIGN, f"a Docker network {wanted.network!r} is there that this project did not make")
+        return Assessment(
+            State.FOREIGN, f"a Docker network {wanted.network!r} is there that this project did not make"
+        )
     if not nodes:
         return Assessment(State.ABSENT, "no node container is there")
     if record is None:

@@ -142,12 +142,13 @@ class DockerNodeEngine:
         # The engine's exec with an attached stdin is a hijacked socket; an argument needs none.
         command = [*argv] if not stdin else ["bash", "-c", 'printf "%s" "$0" | "$@"', stdin, *argv]
         result = self._client.containers.get(container).exec_run(command, privileged=True)
-        said = (result.output or b"").decode("utf-8", "replace")
+        output = result.output
+        said = output.decode("utf-8", "replace") if isinstance(output, bytes) else ""
         if result.exit_code != 0:
             raise EnvironmentNotReadyError(
                 "NODE_COMMAND_FAILED",
                 f"`{' '.join(argv)}` in {container} ended with {result.exit_code}:\n{said.strip()}",
-                hint="`rehearsal cluster logs` collects what the node says; `rehearsal cluster down` removes it.",
+                hint="`rehearsal cluster logs` collects what the node says.",
             )
         return said
 
@@ -177,7 +178,9 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise EnvironmentNotReadyError(
-            "ENGINE_REFUSED", f"{what}: {error.explanation or error}", hint="`rehearsal doctor` looks at the engine."
+            "ENGINE_REFUSED",
+            f"{what}: {error.explanation or error}",
+            hint="`rehearsal doctor` looks at the engine.",
         ) from error
 
 

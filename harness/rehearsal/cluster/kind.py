@@ -81,7 +81,12 @@ class KindProgram:
         self._run(["export", "logs", "--name", spec.name, str(folder)], spec=spec, seconds=_LOGS_SECONDS)
 
     def _run(
-        self, argv: list[str], *, spec: ClusterSpec, seconds: float, on_line: Callable[[str], None] | None = None
+        self,
+        argv: list[str],
+        *,
+        spec: ClusterSpec,
+        seconds: float,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         environment = {**os.environ, "KIND_EXPERIMENTAL_DOCKER_NETWORK": spec.network}
         run(
@@ -98,7 +103,7 @@ def _explained(error: ProcessFailedError) -> EnvironmentNotReadyError:
         return EnvironmentNotReadyError(
             "NODE_BOOT_TIMEOUT",
             "a node did not boot within kind's 30 s",
-            hint="The host is too busy, or the node image does not start: `rehearsal doctor`, then try again.",
+            hint="The host is too busy, or the image does not start: `rehearsal doctor`, then again.",
         )
     if "port is already allocated" in error.tail or "address already in use" in error.tail:
         return EnvironmentNotReadyError(

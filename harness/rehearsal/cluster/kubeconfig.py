@@ -93,7 +93,7 @@ def without(content: Mapping[str, Any], context: str) -> dict[str, Any]:
 
 
 def belongs(content: Mapping[str, Any], own: Mapping[str, Any], context: str) -> bool:
-    """Return whether `context` in `content` is absent or names the same server as `own`, thus may be replaced."""
+    """Return whether `context` in `content` is absent or is the cluster of `own`, thus may be replaced."""
     theirs = _entry(content, "clusters", context)
     if not theirs:
         return True

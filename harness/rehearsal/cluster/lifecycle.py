@@ -61,8 +61,8 @@ class Clusters:
     def up(self, wanted: ClusterSpec, *, use_context: bool = False) -> Record:
         """Make the cluster, or mend the one that is there; return its record.
 
-        Raises ConfigurationError when a cluster of another profile is there, and EnvironmentNotReadyError when
-        something foreign is in the way or a step does not come to its end.
+        Raises ConfigurationError when a cluster of another profile is there, and EnvironmentNotReadyError
+        when something foreign is in the way or a step does not come to its end.
         """
         with exclusive(self.paths.locks / "cluster.lock", purpose="cluster up", emit=self.emit):
             made = record.load(self.paths.state)
@@ -111,7 +111,9 @@ class Clusters:
     def _refuse(self, state: Assessment, wanted: ClusterSpec) -> None:
         if state.state is State.FOREIGN:
             raise EnvironmentNotReadyError(
-                "CLUSTER_FOREIGN", state.reason, hint="Remove or rename it, or set cluster.name in rehearsal.toml."
+                "CLUSTER_FOREIGN",
+                state.reason,
+                hint="Remove or rename it, or set cluster.name in rehearsal.toml.",
             )
         if state.state is State.OTHER:
             raise ConfigurationError(
@@ -129,7 +131,9 @@ class Clusters:
         made = Record(spec, Phase.CREATING, {})
         record.save(self.paths.state, made)
         self._ensure_network(spec)
-        with step(self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}") as at:
+        with step(
+            self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}"
+        ) as at:
             with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
                 self.kind.create(
                     kind_config(spec),
@@ -222,7 +226,10 @@ class Clusters:
             theirs = kubeconfig.read(target)
         except kubeconfig.UnreadableKubeconfigError as error:
             self.emit(
-                Notice(Level.WARNING, f"{target} is left alone, it is not a kubeconfig ({error}); use `rehearsal env`")
+                Notice(
+                    Level.WARNING,
+                    f"{target} is left alone, it is not a kubeconfig ({error}); use `rehearsal env`",
+                )
             )
             return False
         wanted = kubeconfig.merged(theirs, own, spec.context, use=use)
@@ -242,14 +249,18 @@ class Clusters:
                 raise NotYet(f"no pod range yet for {', '.join(without)}")
             return nodes
 
-        nodes = wait_until("pod ranges of all nodes", assigned, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
+        nodes = wait_until(
+            "pod ranges of all nodes", assigned, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT
+        )
         ranges: dict[str, tuple[IPv4Network, IPv4Address]] = {
             name: (cidr, made.addresses[name]) for name, node in nodes.items() if (cidr := node.pod_cidr)
         }
         changed = False
         for name in spec.node_names:
             wanted = network_config(spec, name, ranges)
-            changed |= self.engine.execute(name, ["node-network", "ensure"], stdin=wanted).strip() == "changed"
+            changed |= (
+                self.engine.execute(name, ["node-network", "ensure"], stdin=wanted).strip() == "changed"
+            )
         wait_until(
             "all nodes Ready",
             lambda: all(node.ready for node in api.nodes()),
@@ -270,7 +281,9 @@ class Clusters:
         return True
 
     def _missing_addons(self, api: Api) -> list[str]:
-        unready = [f"{one.namespace}/{one.name}" for one in api.workloads(addons.NAMESPACES) if not one.healthy]
+        unready = [
+            f"{one.namespace}/{one.name}" for one in api.workloads(addons.NAMESPACES) if not one.healthy
+        ]
         # The APIService may read Available while what answers is not metrics-server: ask for the metrics.
         answer = None if unready else api.get(addons.METRICS_PATH)
         if not unready and not (answer and answer.get("items")):
@@ -324,4 +337,6 @@ class Clusters:
 
 
 def _absent() -> EnvironmentNotReadyError:
-    return EnvironmentNotReadyError("CLUSTER_ABSENT", "there is no cluster", hint="Make one: rehearsal cluster up")
+    return EnvironmentNotReadyError(
+        "CLUSTER_ABSENT", "there is no cluster", hint="Make one: rehearsal cluster up"
+    )

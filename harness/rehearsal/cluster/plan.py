@@ -89,7 +89,8 @@ class ClusterSpec:
     def node_names(self) -> tuple[str, ...]:
         """Names of the node containers, as kind gives them; the control plane first."""
         workers = [
-            f"{self.name}-worker" + (str(number) if number > 1 else "") for number in range(1, self.workers + 1)
+            f"{self.name}-worker" + (str(number) if number > 1 else "")
+            for number in range(1, self.workers + 1)
         ]
         return (f"{self.name}-control-plane", *workers)
 
@@ -113,7 +114,7 @@ def choose_ranges(catalogue: Catalogue, taken: Iterable[IPv4Network]) -> Ranges:
             raise EnvironmentNotReadyError(
                 "NO_FREE_RANGE",
                 f"every range of network.{key} overlaps one that this host uses",
-                hint=f"Add a free range to network.{key} in rehearsal.toml; `rehearsal doctor` lists those in use.",
+                hint=f"Add a free range to network.{key} in rehearsal.toml; `rehearsal doctor` lists all.",
             )
         chosen.append(free)
         used.append(free)
@@ -149,7 +150,8 @@ def kind_config(spec: ClusterSpec) -> dict[str, object]:
     control_plane: dict[str, object] = {
         "role": "control-plane",
         "extraPortMappings": [
-            {"containerPort": port.node, "hostPort": port.host, "listenAddress": "127.0.0.1"} for port in spec.ports
+            {"containerPort": port.node, "hostPort": port.host, "listenAddress": "127.0.0.1"}
+            for port in spec.ports
         ],
         "kubeadmConfigPatches": [_cluster_patch(spec)],
     }
@@ -162,7 +164,9 @@ def kind_config(spec: ClusterSpec) -> dict[str, object]:
     }
 
 
-def network_config(spec: ClusterSpec, node: str, pod_cidrs: Mapping[str, tuple[IPv4Network, IPv4Address]]) -> str:
+def network_config(
+    spec: ClusterSpec, node: str, pod_cidrs: Mapping[str, tuple[IPv4Network, IPv4Address]]
+) -> str:
     """Return what `node-network ensure` reads on `node`; see kind/node-image.
 
     `pod_cidrs` gives the pod range and the address of every node.

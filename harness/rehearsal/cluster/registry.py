@@ -15,10 +15,11 @@ from rehearsal.core.waiting import wait_until
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
+    from docker.models.containers import Container, _RestartPolicy
 
 _ANSWER_SECONDS = 30.0
 _DATA = "/var/lib/registry"
+_RESTART: _RestartPolicy = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,12 @@ class DockerRegistry:
                 labels={OWNER_LABEL: spec.name},
                 ports={"5000/tcp": ("127.0.0.1", spec.registry_port)},
                 volumes={spec.registry_container: {"bind": _DATA, "mode": "rw"}},
-                restart_policy={"Name": "unless-stopped"},
+                restart_policy=_RESTART,
                 network=spec.network,
                 networking_config={
-                    spec.network: self.client.api.create_endpoint_config(ipv4_address=str(spec.ranges.registry))
+                    spec.network: self.client.api.create_endpoint_config(
+                        ipv4_address=str(spec.ranges.registry)
+                    )
                 },
             )
             container.start()

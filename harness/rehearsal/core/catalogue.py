@@ -190,5 +190,6 @@ def load(root: Path) -> Catalogue:
 
 def _explain(error: ValidationError) -> list[str]:
     return [
-        f"  {'.'.join(str(part) for part in item['loc']) or '(file)'}: {item['msg']}" for item in error.errors()
+        f"  {'.'.join(str(part) for part in item['loc']) or '(file)'}: {item['msg']}"
+        for item in error.errors()
     ]

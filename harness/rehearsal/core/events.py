@@ -95,10 +95,13 @@ class Step:
     outcome: Outcome = Outcome.DONE
     detail: str = ""
     _started: float = field(default_factory=monotonic)
+    _said: str = ""
 
     def progress(self, message: str) -> None:
-        """Say how far the step is."""
-        self.emit(StepProgress(self.name, message))
+        """Say how far the step is; what was said last is not repeated."""
+        if message != self._said:
+            self._said = message
+            self.emit(StepProgress(self.name, message))
 
     def unchanged(self, detail: str = "") -> None:
         """Record that the wanted state was there already."""

@@ -165,7 +165,10 @@ def _feed(process: subprocess.Popen[bytes], stdin: bytes | Path | None) -> None:
 
 
 def _collect(
-    process: subprocess.Popen[bytes], log: Path | None, lines: deque[str], on_line: Callable[[str], None] | None
+    process: subprocess.Popen[bytes],
+    log: Path | None,
+    lines: deque[str],
+    on_line: Callable[[str], None] | None,
 ) -> None:
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)

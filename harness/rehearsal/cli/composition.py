@@ -1,0 +1,115 @@
+"""The composition root: real adapters, put together for the commands.
+
+The only place where layers meet concrete engines; everything below takes what it needs as arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rehearsal.core import catalogue, paths
+from rehearsal.core.catalogue import Catalogue, Timing
+from rehearsal.core.events import Emit, fan_out
+from rehearsal.core.journal import Journal
+from rehearsal.core.paths import Paths
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from rehearsal.cluster.lifecycle import Clusters
+    from rehearsal.cluster.plan import ClusterSpec
+    from rehearsal.supply.supplies import Supplies
+
+
+@dataclass
+class Workshop:
+    """Everything a command works with; parts are made when they are first asked for."""
+
+    paths: Paths
+    catalogue: Catalogue
+    emit: Emit
+
+    @cached_property
+    def docker(self) -> DockerClient:
+        """A client of the Docker engine, which is brought up first where it may be."""
+        from rehearsal.cluster.engine import connect
+        from rehearsal.supply.engine import ensure_engine
+
+        engine = ensure_engine(self.paths, emit=self.emit)
+        # kind, Tilt and the docker program find the same engine, wherever it was found.
+        os.environ["DOCKER_HOST"] = engine.endpoint.host
+        return connect()
+
+    @cached_property
+    def supplies(self) -> Supplies:
+        """Tools and images."""
+        from rehearsal.supply.supplies import make_supplies
+
+        return make_supplies(self.paths, self.catalogue, emit=self.emit, docker=lambda: self.docker)
+
+    def cluster_spec(self, profile: str | None, timing: Timing | None, *, node_image: str) -> ClusterSpec:
+        """Return what the cluster should look like: as it was made, or else planned from what is free."""
+        from rehearsal.cluster import record
+        from rehearsal.cluster.plan import Ranges, choose_ranges, plan_cluster
+
+        made = record.load(self.paths.state)
+        ranges: Ranges = made.spec.ranges if made else choose_ranges(self.catalogue, self._taken_ranges())
+        return plan_cluster(
+            self.catalogue,
+            profile=profile or (made.spec.profile if made else self.catalogue.cluster.default_profile),
+            timing=timing or (made.spec.timing if made and profile in (None, made.spec.profile) else None),
+            ranges=ranges,
+            node_image=node_image,
+        )
+
+    def clusters(self, *, registry_image: str = "", kind_program: Path = Path("kind")) -> Clusters:
+        """Return what makes and mends the cluster."""
+        from rehearsal.cluster.api import KubernetesApi
+        from rehearsal.cluster.engine import DockerNodeEngine
+        from rehearsal.cluster.kind import KindProgram
+        from rehearsal.cluster.lifecycle import Clusters
+        from rehearsal.cluster.registry import DockerRegistry
+
+        return Clusters(
+            paths=self.paths,
+            versions=self.catalogue.versions,
+            engine=DockerNodeEngine(self.docker),
+            kind=KindProgram(kind_program, self.paths.logs / "kind.log"),
+            registry=DockerRegistry(self.docker, registry_image),
+            connect_api=KubernetesApi,
+            emit=self.emit,
+        )
+
+    def _taken_ranges(self) -> list[IPv4Network]:
+        from rehearsal.cluster.engine import DockerNodeEngine
+        from rehearsal.cluster.host import host_ranges
+
+        own = f"{self.catalogue.cluster.name}-rehearsal"
+        networks = DockerNodeEngine(self.docker).networks()
+        foreign = [one.subnet for one in networks if one.subnet and one.name != own]
+        leftover = {one.subnet for one in networks if one.name == own}
+        return [*foreign, *(one for one in host_ranges() if one not in leftover)]
+
+
+@contextmanager
+def workshop(command: str) -> Iterator[Workshop]:
+    """Open the workshop for one command: catalogue, folders, console and a journal."""
+    from rehearsal.cli.console import make_console
+
+    root = catalogue.find_root(Path.cwd())
+    folders = paths.for_checkout(root)
+    console = make_console()
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        with Journal(folders.logs / "commands" / f"{stamp}-{command}.ndjson") as journal:
+            yield Workshop(folders, catalogue.load(root), fan_out(journal, console))
+    finally:
+        console.close()

@@ -1,0 +1,106 @@
+"""The console as a consumer of events: progress on standard error, results on standard output.
+
+On a terminal the running steps are a live line; elsewhere there is one line for each change of state. Colour
+follows NO_COLOR; CI counts as no terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from rehearsal.core.events import Event, Level, Notice, Outcome, StepFinished, StepProgress, StepStarted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+_MARKS = {Outcome.DONE: "done", Outcome.UNCHANGED: "unchanged", Outcome.FAILED: "FAILED"}
+_STYLES = {Outcome.DONE: "green", Outcome.UNCHANGED: "dim", Outcome.FAILED: "bold red"}
+_NAME_WIDTH = 18  # the longest step name of the common commands
+
+
+def is_live() -> bool:
+    """Return whether standard error is a terminal that a person watches."""
+    return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+
+
+class PlainConsole:
+    """One line for each change of state."""
+
+    def __call__(self, event: Event) -> None:
+        """Print one event, if it is a change of state."""
+        if isinstance(event, StepStarted):
+            self._line(event.name, "started", event.detail)
+        elif isinstance(event, StepFinished):
+            self._line(event.name, f"{_MARKS[event.outcome]} in {event.seconds:.1f} s", event.detail)
+        elif isinstance(event, Notice):
+            self._line(event.level, event.message, "")
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _line(self, name: str, what: str, detail: str) -> None:
+        suffix = f": {detail}" if detail else ""
+        sys.stderr.write(f"{name:<{_NAME_WIDTH}} {what}{suffix}\n")
+        sys.stderr.flush()
+
+
+class LiveConsole:
+    """A spinner that says what runs now, above it what has ended."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console: Console = Console(stderr=True, highlight=False)
+        self._running: dict[str, str] = {}
+        self._status: Status | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, StepStarted):
+            self._running[event.name] = event.detail
+        elif isinstance(event, StepProgress):
+            self._running[event.name] = event.message
+        elif isinstance(event, StepFinished):
+            self._running.pop(event.name, None)
+            self._finished(event)
+        else:
+            style = "yellow" if event.level is Level.WARNING else "cyan"
+            self._console.print(f"[{style}]{event.level:<{_NAME_WIDTH}}[/] {_escape(event.message)}")
+        self._refresh()
+
+    def close(self) -> None:
+        """Stop the spinner; what was printed stays."""
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+    def _finished(self, event: StepFinished) -> None:
+        style, mark = _STYLES[event.outcome], _MARKS[event.outcome]
+        detail = f"  [dim]{_escape(event.detail)}[/]" if event.detail else ""
+        self._console.print(f"[{style}]{event.name:<{_NAME_WIDTH}} {mark}[/] {event.seconds:6.1f} s{detail}")
+
+    def _refresh(self) -> None:
+        if not self._running:
+            self.close()
+            return
+        name, what = next(reversed(self._running.items()))
+        text = f"{name}: {_escape(what)}" if what else name
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+
+def make_console() -> PlainConsole | LiveConsole:
+    """Return the console that fits standard error."""
+    return LiveConsole() if is_live() else PlainConsole()
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,64 @@
+"""`rehearsal doctor`, `up`, `down` and `env`: the whole environment on this machine."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rehearsal.cli.cluster_commands import bring_up, json_option, profile_option, take_down, timing_option
+from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.core.catalogue import Timing
+from rehearsal.core.verdicts import ExitCode
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Look at the machine: what is well, what will be mended, what cannot be tested here, what blocks."""
+    from rehearsal.cli.doctor_view import render_doctor
+    from rehearsal.stages.doctor import examine
+
+    with workshop("doctor") as shop:
+        rows = examine(shop.paths, shop.catalogue, supplies=shop.passive_supplies)
+        if as_json:
+            click.echo(json.dumps([row.as_record() for row in rows], indent=2))
+        else:
+            render_doctor(rows)
+        return ExitCode.ENVIRONMENT if any(row.blocks for row in rows) else ExitCode.PASS
+
+
+@click.command()
+@profile_option
+@timing_option
+@click.option("--ci", is_flag=True, help="Stop when everything is well, or say what is not.")
+@click.argument("resources", nargs=-1)
+def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, ...]) -> int:
+    """Bring supplies, cluster and everything on it up; without --ci stay in Tilt until Ctrl-C.
+
+    RESOURCES limits Tilt to a part.
+    """
+    with workshop("up") as shop:
+        bring_up(shop, profile, Timing(timing) if timing else None)
+        return _tilt(shop, resources, ci=ci)
+
+
+@click.command()
+@click.option("--images", is_flag=True, help="Remove the registry's images, too.")
+def down(images: bool) -> None:
+    """Remove the cluster and everything on it."""
+    with workshop("down") as shop:
+        take_down(shop, images=images)
+
+
+@click.command()
+def env() -> None:
+    """Print shell commands that make the project's tilt, kubectl and kind yours: eval "$(rehearsal env)"."""
+    from rehearsal.deploy.environment import env_script
+
+    with workshop("env") as shop:
+        click.echo(env_script(shop.paths, shop.catalogue, tools=shop.tool_folders()))
+
+
+def _tilt(shop: Workshop, resources: tuple[str, ...], *, ci: bool) -> int:
+    raise NotImplementedError((shop, resources, ci))

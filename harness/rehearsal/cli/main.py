@@ -1,0 +1,72 @@
+"""The `rehearsal` command: arguments in, console out, exit codes by the table of `core.verdicts`.
+
+Everything heavy is imported by the command that needs it: the first line of output must not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from rehearsal import __version__
+from rehearsal.cli import cluster_commands, environment_commands, supply_commands
+from rehearsal.core.errors import RehearsalError
+from rehearsal.core.verdicts import ExitCode
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="rehearsal")
+def rehearsal() -> None:
+    """Bring Mambogo's production up on this machine, and try to break it."""
+
+
+rehearsal.add_command(environment_commands.doctor)
+rehearsal.add_command(environment_commands.up)
+rehearsal.add_command(environment_commands.down)
+rehearsal.add_command(environment_commands.env)
+rehearsal.add_command(cluster_commands.cluster)
+rehearsal.add_command(supply_commands.supply)
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = rehearsal.main(arguments, prog_name="rehearsal", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except RehearsalError as error:
+        _report(error, as_json="--json" in arguments)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; run the same command again to go on\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        return ExitCode.PASS
+    return int(code or ExitCode.PASS)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    # SIGTERM unwinds like Ctrl-C, so that children are ended and locks released.
+    raise KeyboardInterrupt
+
+
+def _report(error: RehearsalError, *, as_json: bool) -> None:
+    if as_json:
+        content = {"code": error.code, "message": error.message, "hint": error.hint}
+        sys.stdout.write(json.dumps({"error": content}) + "\n")
+        return
+    sys.stderr.write(f"\nerror: {error.message}\n  code: {error.code}\n  next: {error.hint}\n")

@@ -1,0 +1,137 @@
+"""Looking at the cluster without changing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rehearsal.cluster import addons, record
+from rehearsal.cluster.api import Api
+from rehearsal.cluster.engine import NodeEngine
+from rehearsal.cluster.facts import ContainerFacts, ContainerState, NodeFacts, WorkloadFacts
+from rehearsal.cluster.record import Phase, Record
+from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """What is there, and what is wrong with it."""
+
+    made: Record | None
+    containers: Sequence[ContainerFacts] = ()
+    nodes: Sequence[NodeFacts] = ()
+    workloads: Sequence[WorkloadFacts] = ()
+    # Packets that left, or tried to leave, a node for where nothing of the cluster is; by node, by counter.
+    way_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a whole cluster is there."""
+        return self.made is not None and not self.problems
+
+    def as_record(self) -> dict[str, object]:
+        """Return the status as JSON values."""
+        spec = self.made.spec if self.made else None
+        return {
+            "healthy": self.healthy,
+            "name": spec.name if spec else None,
+            "profile": spec.profile if spec else None,
+            "timing": spec.timing if spec else None,
+            "context": spec.context if spec else None,
+            "registry": spec.registry_name if spec else None,
+            "nodes": {one.name: "Ready" if one.ready else "NotReady" for one in self.nodes},
+            "containers": {one.name: one.state for one in self.containers},
+            "workloads": {
+                f"{one.namespace}/{one.name}": f"{one.ready}/{one.wanted}" for one in self.workloads
+            },
+            "way_out": {node: dict(counters) for node, counters in self.way_out.items()},
+            "problems": list(self.problems),
+        }
+
+
+def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Api]) -> ClusterStatus:
+    """Return the cluster's status; nothing is changed."""
+    made = record.load(paths.state)
+    if made is None:
+        return ClusterStatus(None, problems=["there is no cluster: rehearsal cluster up"])
+    containers = engine.nodes(made.spec.name)
+    problems = _container_problems(made, containers)
+    if problems:
+        return ClusterStatus(made, containers, problems=problems)
+    way_out = {
+        one.name: _counters(engine.execute(one.name, ["node-network", "status"])) for one in containers
+    }
+    problems += _leaks(way_out)
+    try:
+        api = connect_api(paths.kubeconfig, made.spec.context)
+        nodes, workloads = api.nodes(), api.workloads(addons.NAMESPACES)
+        metrics = api.get(addons.METRICS_PATH)
+    except EnvironmentNotReadyError as error:
+        return ClusterStatus(made, containers, way_out=way_out, problems=[*problems, error.message])
+    problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
+    problems += [
+        f"{one.namespace}/{one.name}: {one.ready} of {one.wanted} ready"
+        for one in workloads
+        if not one.healthy
+    ]
+    if not (metrics and metrics.get("items")):
+        problems.append("metrics.k8s.io answers without metrics")
+    return ClusterStatus(made, containers, nodes, workloads, way_out, problems)
+
+
+def render(found: ClusterStatus) -> str:
+    """Return the status for people."""
+    if found.made is None:
+        return found.problems[0]
+    spec = found.made.spec
+    lines = [
+        f"cluster   {spec.name}: profile {spec.profile}, timing {spec.timing}, context {spec.context}",
+        f"registry  {spec.registry_name}",
+        f"ranges    nodes {spec.ranges.docker}, pods {spec.ranges.pods}, services {spec.ranges.services}",
+    ]
+    lines += [
+        f"node      {one.name}: {'Ready' if one.ready else 'NotReady'}, pods {one.pod_cidr}"
+        for one in found.nodes
+    ]
+    if not found.nodes:
+        lines += [f"node      {one.name}: container {one.state}" for one in found.containers]
+    ready = sum(one.healthy for one in found.workloads)
+    lines.append(f"add-ons   {ready} of {len(found.workloads)} ready")
+    escaped = sum(counters["to_services"] + counters["to_pods"] for counters in found.way_out.values())
+    refused = sum(counters["refused"] for counters in found.way_out.values())
+    lines.append(
+        f"way out   {escaped} packets to pod or service ranges left a node, {refused} to elsewhere refused"
+    )
+    lines += [f"PROBLEM   {problem}" for problem in found.problems]
+    if found.problems:
+        lines.append("next      rehearsal cluster repair")
+    return "\n".join(lines)
+
+
+def _container_problems(made: Record, containers: Sequence[ContainerFacts]) -> list[str]:
+    there = {one.name for one in containers}
+    problems = [f"node container {name} is gone" for name in made.spec.node_names if name not in there]
+    problems += [
+        f"{one.name} is {one.state}" for one in containers if one.state is not ContainerState.RUNNING
+    ]
+    if made.phase is Phase.CREATING:
+        problems.append("its making was cut off: rehearsal cluster up")
+    return problems
+
+
+def _leaks(way_out: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return [
+        f"{node}: {count} packets left the node by {name}"
+        for node, counters in way_out.items()
+        for name, count in counters.items()
+        if name != "refused" and count
+    ]
+
+
+def _counters(listing: str) -> dict[str, int]:
+    counters = [one["counter"] for one in json.loads(listing)["nftables"] if "counter" in one]
+    return {one["name"]: int(one["packets"]) for one in counters}

@@ -1,0 +1,83 @@
+"""The index of everything that can be run here; the work itself is in `rehearsal` and in the tests.
+
+`nox` alone runs what takes seconds: lint and types. `nox -l` lists all sessions. What stands behind `--` goes
+through untouched: `nox -s up -- --profile full --ci`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types"]
+
+LOCKS = Path("requirements")
+
+
+def install(session: nox.Session, lock: str) -> None:
+    """Install a locked set of packages, and the project itself."""
+    session.install("--require-hashes", "-r", str(LOCKS / f"{lock}.txt"))
+    session.install("--no-deps", "-e", ".")
+
+
+def rehearse(session: nox.Session, *arguments: str) -> None:
+    """Run `rehearsal` and end with its exit code; nox itself would turn every failure into 1."""
+    install(session, "main")
+    program = Path(session.bin) / "rehearsal"
+    code = subprocess.run([program, *arguments, *session.posargs], check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the direction of imports."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    install(session, "lint")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False)
+def doctor(session: nox.Session) -> None:
+    """Look at this machine and say what will work, what will be mended and what cannot be tested."""
+    rehearse(session, "doctor")
+
+
+@nox.session(default=False)
+def up(session: nox.Session) -> None:
+    """Bring the cluster and everything on it up; with `-- --ci` stop when all is well."""
+    rehearse(session, "up")
+
+
+@nox.session(default=False)
+def down(session: nox.Session) -> None:
+    """Remove the cluster and everything on it."""
+    rehearse(session, "down")
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve the locked sets of packages anew."""
+    session.install("uv")
+    compile_ = ("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-emit-index-url")
+    # Without an annotation of the command: it would name this machine's paths.
+    options = (*compile_, "--no-header", "--python-version", "3.11", *session.posargs)
+    session.run(*options, "pyproject.toml", "--output-file", str(LOCKS / "main.txt"))
+    for group in ("lint", "test"):
+        target = str(LOCKS / f"{group}.txt")
+        session.run(*options, "--group", group, "pyproject.toml", "--output-file", target)
