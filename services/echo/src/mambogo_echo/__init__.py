@@ -1,0 +1,1 @@
+"""A service that says which pod answers and which source it runs."""
