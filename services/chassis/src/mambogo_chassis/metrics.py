@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from prometheus_client import (
     CollectorRegistry,
@@ -95,6 +95,7 @@ class LabelBounds:
         return value
 
 
+_Made = TypeVar("_Made")
 _Child = TypeVar("_Child", Counter, Gauge, Histogram)
 
 
@@ -128,6 +129,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
+        self._shared: dict[str, object] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         failures = Counter(
@@ -170,6 +172,12 @@ class Metrics:
         A `read` that raises leaves its series out of that scrape: a wrong number would be worse than none.
         """
         self._callbacks.add(name, help, labels, read)
+
+    def shared(self, key: str, make: Callable[[], _Made]) -> _Made:
+        """What `make` returned the first time for `key`: families that several objects of one kind share."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return cast("_Made", self._shared[key])
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format 0.0.4."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -25,6 +26,10 @@ from starlette.types import ASGIApp
 from mambogo_chassis.actuator import Actuator, Health
 from mambogo_chassis.auth.keys import KeyCache
 from mambogo_chassis.auth.tokens import TokenPolicy, TokenVerifier
+from mambogo_chassis.client import CallPolicy, HttpClient
+from mambogo_chassis.client.balancing import cluster_address
+from mambogo_chassis.client.transport import Transport
+from mambogo_chassis.discovery import EurekaAgent, EurekaClient, Registration
 from mambogo_chassis.errors import ChassisError
 from mambogo_chassis.http import access_log
 from mambogo_chassis.http.app import create_app, operations_of
@@ -43,6 +48,9 @@ ResourceFactory = Callable[[], AbstractAsyncContextManager[Any]]
 CACHE_VARIABLE: Final = "SETTINGS_CACHE_DIR"
 # sysexits(3), EX_CONFIG: a start that is refused must not look like a crash.
 EXIT_CONFIGURATION: Final = 78
+
+# A lease that outlives two lost heartbeats.
+HEARTBEATS_PER_LEASE: Final = 3
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +73,8 @@ class Service(Generic[S]):
             ("settings", settings.run),
         ]
         settings.register_metrics(self.metrics)
+        self.transport = Transport()
+        self.registry: EurekaAgent | None = self._set_up_registry()
         self._set_up_tokens()
 
     @classmethod
@@ -102,6 +112,17 @@ class Service(Generic[S]):
     def task(self, name: str, factory: TaskFactory) -> None:
         """Run a background task; should it die, liveness turns red."""
         self._tasks.append((name, factory))
+
+    def client(self, target: str, policy: CallPolicy | None = None) -> HttpClient:
+        """A client for another service, by its name in the registry and in the cluster. Make it once."""
+        return HttpClient(
+            target,
+            self.registry.resolve if self.registry is not None else cluster_address,
+            transport=self.transport,
+            metrics=self.metrics,
+            tracer=self.tracer,
+            policy=policy,
+        )
 
     def app(self, *, title: str, routers: Iterable[APIRouter], description: str = "") -> ASGIApp:
         """The whole ASGI application, edge included."""
@@ -155,12 +176,39 @@ class Service(Generic[S]):
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(self.tracer.close)
+            stack.push_async_callback(self.transport.close)
             for _, factory in self._resources:
                 await stack.enter_async_context(factory())
             for name, task in self._tasks:
                 self.supervisor.start(name, task)
             stack.push_async_callback(self.supervisor.stop)
             yield
+
+    def _set_up_registry(self) -> EurekaAgent | None:
+        current = self.settings.current
+        if not current.eureka_urls:
+            return None
+        registration = Registration(
+            current.application_name,
+            current.instance_host,
+            current.port,
+            lease_seconds=math.ceil(current.heartbeat_seconds * HEARTBEATS_PER_LEASE),
+            heartbeat_seconds=math.ceil(current.heartbeat_seconds),
+        )
+        agent = EurekaAgent(
+            EurekaClient(current.eureka_urls, self.transport),
+            registration,
+            is_ready=self._is_ready,
+            fetch_seconds=lambda: self.settings.current.registry_fetch_seconds,
+            metrics=self.metrics,
+        )
+        self.lifecycle.on_phase(agent.on_phase)
+        self.task("registration", agent.keep_registered)
+        self.task("registry", agent.keep_cache_fresh)
+        return agent
+
+    async def _is_ready(self) -> bool:
+        return (await self.health.readiness()).status == "UP"
 
     def _set_up_tokens(self) -> None:
         current = self.settings.current

@@ -74,7 +74,7 @@ def test_the_sample_service_keeps_its_contract_under_three_seeds(tokens: Issuer,
         for seed in SEEDS:
             run = fuzz(service, tokens, seed, tmp_path)
             assert run.returncode == 0, f"seed {seed}:\n{run.stdout[-5000:]}{run.stderr[-2000:]}"
-            found = re.search(r"(\d+) selected / (\d+) total", run.stdout)
+            found = re.search(r"covered / (\d+) selected / (\d+) total", run.stdout)
             assert found is not None, run.stdout
             inferred = int(found[2])
     assert inferred >= 13
