@@ -183,18 +183,22 @@ def _dechunked(data: bytes) -> tuple[bytes, bytes] | None:
         position = end + 2 + size + 2
 
 
-def _configuration() -> GatewayConfig:
+def _configuration(deadline_seconds: float) -> GatewayConfig:
     # Breaker, ejection and budget off: this test wants traffic to go on whatever the pods do.
     upstreams = {
         "failures_to_eject": 1_000_000,
         "max_in_flight": 100_000,
         "breaker": {"failure_ratio": 1.0, "minimum_requests": 1_000_000},
     }
-    return configuration(upstreams=upstreams, limits={"max_in_flight": 100_000})
+    return configuration(
+        route={"deadline_seconds": deadline_seconds},
+        upstreams=upstreams,
+        limits={"max_in_flight": 100_000},
+    )
 
 
 async def _tagged_traffic(
-    requests: int, seed: int, *, clients: int = 48
+    requests: int, seed: int, *, clients: int = 48, deadline_seconds: float = 10.0
 ) -> tuple[int, list[tuple[bytes, bytes]]]:
     chance = random.Random(seed)
     loop = asyncio.get_running_loop()
@@ -202,7 +206,7 @@ async def _tagged_traffic(
     ports = [server.sockets[0].getsockname()[1] for server in servers]
     pods = [Instance("item-service", "127.0.0.1", port, f"pod-{port}") for port in ports]
     gateway = Gateway(
-        _configuration(),
+        _configuration(deadline_seconds),
         loop=loop,
         verifier=ListedTokens(),
         instances=FixedInstances({"item-service": pods}),
@@ -265,7 +269,7 @@ def test_the_check_finds_a_connection_that_is_kept_after_its_client_left(
     async def test() -> None:
         monkeypatch.setattr(Exchange, "_drop_connection", keeps)
         monkeypatch.setattr(UpstreamConnection, "is_quiet", lambda connection: not connection.closed)
-        _, wrong = await _tagged_traffic(10_000, seed=3)
+        _, wrong = await _tagged_traffic(2_000, seed=3, deadline_seconds=0.5)
         assert wrong
 
     run(test())

@@ -7,6 +7,8 @@ here.
 
 from __future__ import annotations
 
+import functools
+import math
 from http import HTTPStatus
 from typing import Final
 
@@ -139,7 +141,6 @@ TOKEN_REFUSED: Final = _refusal(
 VERIFIER_UNAVAILABLE: Final = _refusal(
     503, "verifier-unavailable", "Tokens cannot be checked at the moment.", Retry_After="2"
 )
-RATE_LIMITED: Final = _refusal(429, "rate-limited", "Too many requests.", Retry_After="1")
 OVERLOADED: Final = _refusal(503, "overloaded", "Too many requests are in flight.", Retry_After="1")
 NO_INSTANCE: Final = _refusal(503, "no-instance", "No instance of the service is available.", Retry_After="1")
 CIRCUIT_OPEN: Final = _refusal(
@@ -157,3 +158,17 @@ def method_not_allowed(methods: frozenset[str]) -> Refusal:
     return _refusal(
         405, "method-not-allowed", "The path does not take this method.", Allow=", ".join(sorted(methods))
     )
+
+
+# Nobody should be told to wait for hours, and each value's bytes are made once.
+_MAX_RETRY_AFTER_SECONDS: Final = 60
+
+
+@functools.cache
+def _rate_limited(seconds: int) -> Refusal:
+    return _refusal(429, "rate-limited", "Too many requests.", Retry_After=str(seconds))
+
+
+def rate_limited(seconds: float) -> Refusal:
+    """A 429 that says when to come back, in whole seconds."""
+    return _rate_limited(max(1, min(math.ceil(seconds), _MAX_RETRY_AFTER_SECONDS)))

@@ -28,6 +28,9 @@ _RETRY_SECONDS: Final = 1.0
 # About 200 bytes each; beyond it the stocks of quiet keys are dropped early.
 _MAX_STOCKS: Final = 50_000
 
+# "Not known yet" as an answer of `take`.
+PENDING: Final = -1.0
+
 
 class _Stock:
     """The local tokens of one key."""
@@ -76,7 +79,10 @@ class Limiter:
         return self._away_until > 0.0
 
     def take(self, key: bytes, now: float) -> float:
-        """Spend one token of `key`: 0.0 when it was there, else the seconds until one may be."""
+        """Spend one token of `key`: 0.0 when it was there, else the seconds until one may be.
+
+        PENDING when a lease is on its way that will decide: await `settled`, then ask again.
+        """
         stock = self._stocks.get(key)
         if stock is None:
             stock = self._add(key, now)
@@ -94,7 +100,12 @@ class Limiter:
         if stock.owed < self._lease:
             stock.owed += 1
             return 0.0
-        return 1.0 / self._limit.per_second
+        return PENDING
+
+    async def settled(self) -> None:
+        """Wait until the leases that are on their way have landed."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
 
     def _take_locally(self, stock: _Stock, key: bytes, now: float) -> float:
         """A bucket kept as the time since when it has been filling."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from mambogo_gateway import errors
 from mambogo_gateway.auth import Principal, TokenRefusedError, VerifierUnavailableError
 from mambogo_gateway.errors import Refusal, ResponseRefusedError
+from mambogo_gateway.limits.limiter import PENDING, Limiter
 from mambogo_gateway.parsing.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, encode_chunk
 from mambogo_gateway.parsing.response import (
     CHUNKED,
@@ -44,6 +45,8 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 MAX_REPLAY_BYTES: Final = 64 * 1024
 # 100 Continue and 103 Early Hints are legitimate; a pod that sends more than this is broken.
 _MAX_INTERIM: Final = 16
+# Beyond this many the key has so many requests at once that refusing some is right.
+_LEASES_TO_WAIT_FOR: Final = 5
 _FAILURE_STATUSES: Final = frozenset({502, 503, 504})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -173,16 +176,38 @@ class Exchange:
 
     def _limit_and_dispatch(self) -> None:
         gateway = self._gateway
-        now = gateway.loop.time()
         principal = self.principal
-        wait_seconds = 0.0
         if principal is not None:
-            wait_seconds = gateway.user_limiter.take(principal.subject, now) if gateway.user_limiter else 0.0
-        elif gateway.address_limiter and self._client.vouched_address:
-            wait_seconds = gateway.address_limiter.take(self._client.vouched_address, now)
-        if wait_seconds > 0.0:
-            self.refuse(errors.RATE_LIMITED)
+            limiter, key = gateway.user_limiter, principal.subject
+        else:
+            limiter, key = gateway.address_limiter, self._client.vouched_address or b""
+        if limiter is not None and key:
+            wait_seconds = limiter.take(key, gateway.loop.time())
+            if wait_seconds == PENDING:
+                self._task = gateway.loop.create_task(self._limit_later(limiter, key))
+                return
+            if wait_seconds > 0.0:
+                self.refuse(errors.rate_limited(wait_seconds))
+                return
+        self._admit_and_dispatch()
+
+    async def _limit_later(self, limiter: Limiter, key: bytes) -> None:
+        """More requests of one key at once than may go on credit: wait for the lease instead of refusing."""
+        for _ in range(_LEASES_TO_WAIT_FOR):
+            await limiter.settled()
+            wait_seconds = limiter.take(key, self._gateway.loop.time())
+            if wait_seconds != PENDING:
+                break
+        self._task = None
+        if self.ended:
             return
+        if wait_seconds == 0.0:
+            self._admit_and_dispatch()
+        else:
+            self.refuse(errors.rate_limited(wait_seconds))
+
+    def _admit_and_dispatch(self) -> None:
+        now = self._gateway.loop.time()
         upstream = self._upstream
         if upstream.in_flight >= upstream.max_in_flight:
             self.refuse(errors.OVERLOADED)
