@@ -19,12 +19,20 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types"]
 
 LOCKS = Path("requirements")
+# Each has its own pytest and mypy settings; the packages they test are installed together.
+SERVICE_PACKAGES = ("chassis", "testkit", "gateway")
 
 
 def install(session: nox.Session, lock: str) -> None:
     """Install a locked set of packages, and the project itself."""
     session.install("--require-hashes", "-r", str(LOCKS / f"{lock}.txt"))
     session.install("--no-deps", "-e", ".")
+
+
+def install_services(session: nox.Session) -> None:
+    """Install the locked packages of all services, and the services themselves."""
+    session.install("--require-hashes", "-r", str(LOCKS / "services.txt"))
+    session.install("--no-deps", *(word for name in SERVICE_PACKAGES for word in ("-e", f"services/{name}")))
 
 
 def rehearse(session: nox.Session, *arguments: str) -> None:
@@ -50,6 +58,36 @@ def types(session: nox.Session) -> None:
     """Check types, strictly."""
     install(session, "lint")
     session.run("mypy", *session.posargs)
+    install_services(session)
+    for name in SERVICE_PACKAGES:
+        with session.chdir(f"services/{name}"):
+            session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("suite", ("harness", *SERVICE_PACKAGES))
+def tests(session: nox.Session, suite: str) -> None:
+    """Run all tests that need no cluster; real brokers and databases run as containers."""
+    if suite == "harness":
+        install(session, "test")
+        session.run("pytest", "-m", "not cluster", "-n", "2", *session.posargs)
+        return
+    install_services(session)
+    session.chdir(f"services/{suite}")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session(default=False)
+def cluster_tests(session: nox.Session) -> None:
+    """Test the project's own cluster, which `nox -s up` brought up."""
+    install(session, "test")
+    session.run("pytest", "-m", "cluster", *session.posargs)
+
+
+@nox.session(default=False)
+def supplies(session: nox.Session) -> None:
+    """Find, pull or build every tool and image."""
+    rehearse(session, "supply", "build")
 
 
 @nox.session(default=False)
@@ -81,3 +119,6 @@ def lock(session: nox.Session) -> None:
     for group in ("lint", "test"):
         target = str(LOCKS / f"{group}.txt")
         session.run(*options, "--group", group, "pyproject.toml", "--output-file", target)
+    own = [word for name in SERVICE_PACKAGES for word in ("--no-emit-package", f"mambogo-{name}")]
+    for name in ("ci", "services"):
+        session.run(*options, *own, str(LOCKS / f"{name}.in"), "--output-file", str(LOCKS / f"{name}.txt"))
