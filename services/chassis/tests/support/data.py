@@ -33,6 +33,10 @@ def database_settings(database: FreshDatabase, **changes: Any) -> DatabaseSettin
             "db_user": database.user,
             "db_password": SecretStr(database.password),
             "db_pool_max": 4,
+            # Patient by default: the machine may be loaded. Tests of the bounds set their own.
+            "db_pool_wait_seconds": 20,
+            "db_connect_timeout_seconds": 20,
+            "db_transaction_timeout_seconds": 30,
             **changes,
         }
     )
@@ -73,14 +77,14 @@ def _make_tables(database: FreshDatabase) -> None:
 async def scalar(database: Database, query: str, *parameters: object) -> Any:
     """The first column of the first row."""
     async with database.connection() as connection:
-        row = await (await connection.execute(query, parameters)).fetchone()  # type: ignore[arg-type]  # test SQL
+        row = await (await connection.execute(query, parameters)).fetchone()
         return row[0] if row else None
 
 
 async def rows(database: Database, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     """All rows."""
     async with database.connection() as connection:
-        return await (await connection.execute(query, parameters)).fetchall()  # type: ignore[arg-type]  # test SQL
+        return await (await connection.execute(query, parameters)).fetchall()
 
 
 async def eventually(

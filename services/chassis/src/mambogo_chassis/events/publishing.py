@@ -1,0 +1,189 @@
+"""Sending records to Kafka: acknowledged by all in-sync replicas, in order, without gaps.
+
+`KafkaPublisher.publish` returns only when the fate of every record is known. It is what order rests on: a
+batch that is not acknowledged in time is purged as a whole together with its producer, so that what arrived
+of it is a prefix per partition, never a record whose predecessor is missing. Which records to send, and
+remembering that they were sent, is the relay's.
+
+confluent-kafka, because aiokafka's defaults lose messages and FastStream acknowledges before the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from mambogo_chassis.events.records import OutboundRecord
+
+# One batch of the relay is at most 8 MiB; librdkafka's own default would buffer 1 GiB.
+_QUEUE_KIB: Final = 32 * 1024
+_MESSAGE_BYTES: Final = 2 * 1024 * 1024
+# A topic that does not exist is a fact after this long. Below the relay's own bound, which blames nobody.
+_UNKNOWN_TOPIC_MS: Final = 3000
+_PURGE_SECONDS: Final = 1.0
+
+# The connection, the cluster or our own purge: says nothing about the record.
+_WEATHER: Final = frozenset(
+    {
+        KafkaError._FATAL,
+        KafkaError._PURGE_QUEUE,
+        KafkaError._PURGE_INFLIGHT,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._STATE,
+        KafkaError._GAPLESS_GUARANTEE,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+    }
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The fate of a batch: sent, refused by Kafka for the record's own sake, or not now (in neither)."""
+
+    sent: tuple[int, ...]
+    refused: tuple[tuple[int, str], ...]
+    # Why some records are in neither, for the log; empty when all are accounted for.
+    obstacle: str
+
+
+class Publisher(Protocol):
+    """What the relay needs."""
+
+    async def publish(self, records: Sequence[OutboundRecord], *, timeout_seconds: float) -> Published:
+        """Send `records`, those of one key in order; returns within `timeout_seconds` and about 1 s."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
+    """librdkafka's settings, each with its reason."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": client_id,
+        "acks": "all",
+        "enable.idempotence": True,
+        # A batch that fails for good in the middle of others is fatal instead of a silent gap in the order.
+        "enable.gapless.guarantee": True,
+        # Only the relay's own bound ends a wait: records that expire one by one would leave gaps.
+        "message.timeout.ms": 0,
+        "delivery.report.only.error": True,
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "message.max.bytes": _MESSAGE_BYTES,
+        "queue.buffering.max.kbytes": _QUEUE_KIB,
+        "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
+        "allow.auto.create.topics": False,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 1000,
+        "log_level": 4,
+    }
+
+
+class KafkaPublisher:
+    """One idempotent producer, replaced whenever its state is in doubt. For one relay: not thread-safe."""
+
+    def __init__(self, bootstrap_servers: str, *, client_id: str) -> None:
+        self._config = producer_config(bootstrap_servers, client_id)
+        self._producer: Producer | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-publish")
+
+    async def publish(self, records: Sequence[OutboundRecord], *, timeout_seconds: float) -> Published:
+        """See Publisher. Waits in a thread of its own: librdkafka's flush blocks."""
+        producer = self._producer or Producer(self._config, logger=logger)
+        self._producer = producer
+        batch = _Batch(records)
+        batch.enqueue(producer)
+        loop = asyncio.get_running_loop()
+        left = await loop.run_in_executor(self._thread, producer.flush, timeout_seconds)
+        if left or batch.is_doubtful:
+            batch.obstacle = (
+                batch.obstacle or f"{left} records not acknowledged within {timeout_seconds:.0f} s"
+            )
+            self._producer = None
+            await loop.run_in_executor(self._thread, _discard, producer)
+        return batch.outcome()
+
+    async def close(self) -> None:
+        """Drop the producer; whatever it still held is in the outbox."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, _discard, producer)
+        self._thread.shutdown(wait=False)
+
+
+class _Batch:
+    """Follows one batch from enqueueing to the last error report (successes are not reported)."""
+
+    def __init__(self, records: Sequence[OutboundRecord]) -> None:
+        self._records = records
+        self._refused: dict[int, str] = {}
+        self._unsent: set[int] = set()
+        self.is_doubtful = False
+        self.obstacle = ""
+
+    def enqueue(self, producer: Producer) -> None:
+        """Hand all records over; behind one that is refused here, the rest of its key stays back."""
+        held: set[tuple[str, bytes]] = set()
+        for record in self._records:
+            if (record.topic, record.key) in held or not self._enqueue_one(producer, record):
+                held.add((record.topic, record.key))
+                if record.outbox_id not in self._refused:
+                    self._unsent.add(record.outbox_id)
+
+    def _enqueue_one(self, producer: Producer, record: OutboundRecord) -> bool:
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                headers=list(record.headers),
+                on_delivery=functools.partial(self._reported, record.outbox_id),
+            )
+        except BufferError:
+            self.obstacle = "the producer's queue is full"
+            return False
+        except KafkaException as error:
+            self._failed(record.outbox_id, error.args[0])
+            return False
+        return True
+
+    def _reported(self, outbox_id: int, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed(outbox_id, error)
+
+    def _failed(self, outbox_id: int, error: KafkaError) -> None:
+        if error.fatal() or error.retriable() or error.code() in _WEATHER:
+            self._unsent.add(outbox_id)
+            self.is_doubtful = True
+            self.obstacle = self.obstacle or str(error)
+        else:
+            self._refused[outbox_id] = f"{error.name()}: {error.str()}"
+
+    def outcome(self) -> Published:
+        """Read after the last report: what failed nowhere was acknowledged."""
+        failed = self._unsent | self._refused.keys()
+        sent = tuple(record.outbox_id for record in self._records if record.outbox_id not in failed)
+        return Published(sent, tuple(self._refused.items()), self.obstacle)
+
+
+def _discard(producer: Producer) -> None:
+    producer.purge()
+    # Serves the reports of what was purged, so that `outcome` counts it as not sent.
+    producer.flush(_PURGE_SECONDS)
