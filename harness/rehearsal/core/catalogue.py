@@ -95,10 +95,10 @@ class Network(_Strict):
 class Limits(_Strict):
     """What the machine must offer."""
 
-    min_free_disk_gib: Annotated[float, Field(gt=0)]
-    min_inotify_instances: Annotated[int, Field(gt=0)]
-    min_inotify_watches: Annotated[int, Field(gt=0)]
-    max_host_load_per_core: Annotated[float, Field(gt=0)]
+    min_free_disk_gib: Annotated[float, Field(strict=True, gt=0)]
+    min_inotify_instances: Annotated[int, Field(strict=True, gt=0)]
+    min_inotify_watches: Annotated[int, Field(strict=True, gt=0)]
+    max_host_load_per_core: Annotated[float, Field(strict=True, gt=0)]
 
 
 class Profile(_Strict):
@@ -137,9 +137,8 @@ class Catalogue(_Strict):
         missing = set(Timing) - set(self.timings)
         if missing:
             raise ValueError(f"timings: {', '.join(sorted(missing))} missing")
-        ports = list(self.ports.model_dump().values())
-        if len(set(ports)) != len(ports):
-            raise ValueError("ports: two of them are the same")
+        _require_distinct("ports", self.ports)
+        _require_distinct("node_ports", self.node_ports)
         return self
 
     def profile(self, name: str) -> Profile:
@@ -152,6 +151,14 @@ class Catalogue(_Strict):
                 f"there is no profile {name!r}",
                 hint=f"Profiles in {FILE_NAME}: {', '.join(self.profiles)}.",
             ) from None
+
+
+def _require_distinct(table: str, ports: Ports | NodePorts) -> None:
+    first: dict[int, str] = {}
+    for name, port in ports.model_dump().items():
+        if port in first:
+            raise ValueError(f"{table}: {first[port]} and {name} are both {port}")
+        first[port] = name
 
 
 def find_root(start: Path) -> Path:
@@ -172,7 +179,7 @@ def load(root: Path) -> Catalogue:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         return Catalogue.model_validate(raw)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             "CATALOGUE_UNREADABLE", f"{path} cannot be read: {error}", hint="Restore it from git."
         ) from error

@@ -23,7 +23,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("a", encoding="utf-8")
+        # A file name that is not UTF-8 may stand in a message: it is kept as JSON's own escapes.
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def __call__(self, event: Event) -> None:
         """Append one event with its time of arrival (UTC, ISO 8601)."""
@@ -50,15 +51,23 @@ def read(path: Path) -> Iterator[dict[str, object]]:
     Raises HarnessError for a broken line, except for a last line without its line end: that is what a
     killed writer leaves.
     """
-    with path.open(encoding="utf-8") as lines:
+    # By bytes: a killed writer may have cut a line inside of a character.
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                if not line.endswith("\n"):
+                yield _parsed(line)
+            except ValueError as error:
+                if not line.endswith(b"\n"):
                     return
                 raise HarnessError(
                     "JOURNAL_BROKEN",
-                    f"{path} line {number} is not JSON: {error}",
+                    f"{path} line {number} is not a record: {error}",
                     hint="The file was changed by something else; start a new run.",
                 ) from error
+
+
+def _parsed(line: bytes) -> dict[str, object]:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("it is not a JSON object")
+    return record

@@ -55,6 +55,6 @@ def _holder(path: Path) -> str:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return f"process {record['pid']}, which does: {record['purpose']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         # The holder has the lock but has not written its name yet.
         return "another process"

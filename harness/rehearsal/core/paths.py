@@ -38,6 +38,12 @@ class Paths:
 def for_checkout(root: Path) -> Paths:
     """Return the folders for a checkout, by the XDG base directory rules."""
     home = Path.home()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    cache = _base("XDG_CACHE_HOME", home / ".cache")
+    state = _base("XDG_STATE_HOME", home / ".local" / "state")
     return Paths(root=root, cache=cache / "mambogo-rehearsal", state=state / "mambogo-rehearsal")
+
+
+def _base(variable: str, default: Path) -> Path:
+    named = Path(os.environ.get(variable, ""))
+    # The rules say that a relative path is to be ignored; it would name another folder in each directory.
+    return named if named.is_absolute() else default

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -25,6 +26,7 @@ from rehearsal.core.errors import HarnessError
 _TAIL_LINES = 40  # what an error message or a report can show of a log
 _TERM_GRACE_SECONDS = 5.0  # time to clean up before SIGKILL
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_CHUNK_BYTES = 1 << 16  # a pipe holds as much; a longer line is handed on in pieces
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,47 +75,46 @@ def run(
     `env` replaces the environment. `on_line` sees each line of output without its line end. `log` is
     appended to. `stdin` is bytes or a file to read.
 
-    Raises ProcessFailedError for a non-zero exit (unless `check` is false), for a time limit and for a
-    program that cannot be started.
+    The end of its output is part of the end of a program: one that leaves something behind that still holds
+    its output has not ended.
+
+    Raises ProcessFailedError for a non-zero exit (unless `check` is false), for a time limit, whatever the
+    program makes of its signal, and for a program that cannot be started.
     """
     started = monotonic()
     process = _start(argv, env=env, cwd=cwd, stdin=stdin)
-    lines: deque[str] = deque(maxlen=_TAIL_LINES if log else None)
-    timer = threading.Timer(timeout_seconds, end_group, [process])
-    timer.daemon = True
-    timer.start()
-    try:
-        _feed(process, stdin)
-        _collect(process, log, lines, on_line)
-        returncode = process.wait()
-    except BaseException:
-        end_group(process)
-        raise
-    finally:
-        timer.cancel()
-        if process.stdout:
-            process.stdout.close()
+    with _sink(log) as sink:
+        output = _Output(sink, on_line)
+        try:
+            _feed(process, stdin)
+            _read(process, output, started + timeout_seconds)
+            returncode: int | None = process.wait(max(0.0, started + timeout_seconds - monotonic()))
+        except subprocess.TimeoutExpired:
+            end_group(process)
+            _drain(process, output)
+            returncode = None
+        except BaseException:
+            end_group(process)
+            raise
+        finally:
+            if process.stdout:
+                process.stdout.close()
+        output.end()
     seconds = monotonic() - started
-    output = "".join(lines)
-    if returncode != 0 and check:
-        raise _failure(argv, returncode, output, log, timed_out=seconds >= timeout_seconds, seconds=seconds)
-    return Completed(tuple(argv), returncode, seconds, output)
+    if returncode is None or (returncode != 0 and check):
+        raise _failure(argv, returncode, output.text, log, seconds=seconds)
+    return Completed(tuple(argv), returncode, seconds, output.text)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started: SIGTERM, a grace period, SIGKILL."""
+    """End a program and its group: SIGTERM, a grace period for the program, SIGKILL for all that is left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
             return
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_TERM_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        if number == signal.SIGTERM:
-            # The leader is gone; members that ignored SIGTERM are not.
-            continue
 
 
 def _start(
@@ -155,43 +156,94 @@ def _feed(process: subprocess.Popen[bytes], stdin: bytes | Path | None) -> None:
 
     def write() -> None:
         # A program may end without reading all; its exit code tells more than the broken pipe.
-        try:
+        with suppress(BrokenPipeError):
             pipe.write(stdin)
+        with suppress(BrokenPipeError):
             pipe.close()
-        except BrokenPipeError:
-            return
 
     threading.Thread(target=write, daemon=True).start()
 
 
-def _collect(
-    process: subprocess.Popen[bytes],
-    log: Path | None,
-    lines: deque[str],
-    on_line: Callable[[str], None] | None,
-) -> None:
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") if log is not None else nullcontext(None) as sink:
-        if process.stdout is None:
+class _Output:
+    """Cuts what a program says into lines, for the log, the tail and the listener."""
+
+    def __init__(self, sink: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+        self._sink = sink
+        self._on_line = on_line
+        self._lines: deque[str] = deque(maxlen=_TAIL_LINES if sink else None)
+        self._rest = b""
+
+    @property
+    def text(self) -> str:
+        """What was said: all of it, or the tail when there is a log."""
+        return "".join(self._lines)
+
+    def take(self, chunk: bytes) -> None:
+        """Take the next piece of output."""
+        if self._sink is not None:
+            self._sink.write(chunk)
+            self._sink.flush()
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        for raw in whole:
+            self._line(raw + b"\n")
+        if len(self._rest) >= _CHUNK_BYTES:
+            self.end()
+
+    def end(self) -> None:
+        """Hand on what is left without a line end."""
+        raw, self._rest = self._rest, b""
+        if raw:
+            self._line(raw)
+
+    def _line(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace")
+        self._lines.append(line)
+        if self._on_line is not None:
+            self._on_line(line.rstrip("\r\n"))
+
+
+def _sink(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
+    if log is None:
+        return nullcontext(None)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("ab")
+
+
+def _read(process: subprocess.Popen[bytes], output: _Output, deadline: float) -> None:
+    """Hand on output until its end; raises TimeoutExpired at the deadline, whoever still holds the pipe."""
+    if process.stdout is None:
+        return
+    descriptor = process.stdout.fileno()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while (left := deadline - monotonic()) > 0:
+        if not poll.poll(left * 1000):
+            continue
+        chunk = os.read(descriptor, _CHUNK_BYTES)
+        if not chunk:
             return
-        for raw in process.stdout:
-            if sink is not None:
-                sink.write(raw)
-                sink.flush()
-            line = raw.decode("utf-8", "replace")
-            lines.append(line)
-            if on_line is not None:
-                on_line(line.rstrip("\r\n"))
+        output.take(chunk)
+    raise subprocess.TimeoutExpired(process.args, deadline)
+
+
+def _drain(process: subprocess.Popen[bytes], output: _Output) -> None:
+    """Take the last words of a program that was ended, without waiting for more."""
+    if process.stdout is None:
+        return
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    with suppress(BlockingIOError):
+        while chunk := os.read(descriptor, _CHUNK_BYTES):
+            output.take(chunk)
 
 
 def _failure(
-    argv: Sequence[str], returncode: int, output: str, log: Path | None, *, timed_out: bool, seconds: float
+    argv: Sequence[str], returncode: int | None, output: str, log: Path | None, *, seconds: float
 ) -> ProcessFailedError:
     name = Path(argv[0]).name
     tail = "".join(output.splitlines(keepends=True)[-_TAIL_LINES:]).rstrip()
     where = f"The whole log: {log}" if log else "Its last lines are above."
-    if timed_out:
+    if returncode is None:
         message, code = f"{name} was ended after {seconds:.0f} s without coming to an end", "PROCESS_TIMEOUT"
     else:
         message, code = f"{name} ended with {returncode}", "PROCESS_FAILED"

@@ -1,0 +1,147 @@
+"""`rehearsal.toml`: what is wrong with it is said with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rehearsal.core.catalogue import FILE_NAME, Timing, find_root, load
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.verdicts import ExitCode
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+COMMITTED = (CHECKOUT / FILE_NAME).read_text(encoding="utf-8")
+
+
+def _refusal(folder: Path, text: str | bytes) -> ConfigurationError:
+    """Return the error with which a catalogue of this text is refused."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    (folder / FILE_NAME).write_bytes(raw)
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder)
+    return caught.value
+
+
+def _changed(old: str, new: str) -> str:
+    """Return the committed catalogue with one text replaced."""
+    assert COMMITTED.count(old) == 1, f"{old!r} is not there once: the test is out of date"
+    return COMMITTED.replace(old, new)
+
+
+def test_committed_catalogue_is_valid() -> None:
+    catalogue = load(CHECKOUT)
+
+    assert set(catalogue.profiles) == {"light", "standard", "full"}
+    assert set(catalogue.timings) == set(Timing)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        pytest.param("[limits]\n", "[limits]\nmin_cores = 2\n", "limits.min_cores", id="unknown-key"),
+        pytest.param("[limits]\n", "[colours]\n", "colours", id="unknown-table"),
+        pytest.param("[limits]\n", "[colours]\n", "limits: Field required", id="missing-table"),
+        pytest.param("http = 8080", 'http = "8080"', "ports.http", id="port-as-text"),
+        pytest.param("http = 8080", "http = 80800", "ports.http", id="port-out-of-range"),
+        pytest.param("http = 30080", "http = 8080", "node_ports.http", id="node-port-out-of-range"),
+        pytest.param(
+            "min_free_disk_gib = 12 ", 'min_free_disk_gib = "12"', "min_free_disk_gib", id="limit-as-text"
+        ),
+        pytest.param(
+            "min_inotify_watches = 131072", "min_inotify_watches = 0", "min_inotify_watches", id="limit-0"
+        ),
+        pytest.param('kind = "0.31.0"', 'kind = "v0.31.0"', "versions.kind", id="version-with-v"),
+        pytest.param('name = "mambogo"', 'name = "Mambogo"', "cluster.name", id="cluster-name-in-capitals"),
+        pytest.param('["172.30.0.0/24"', '["172.30.0.300/24"', "network.docker_subnets.0", id="no-range"),
+        pytest.param('["172.30.0.0/24"', '["172.30.0.7/24"', "network.docker_subnets.0", id="host-in-range"),
+        pytest.param("workers = 2", "workers = 2.0", "profiles.full.workers", id="workers-as-float"),
+        pytest.param("workers = 2", "workers = 9", "profiles.full.workers", id="too-many-workers"),
+        pytest.param(
+            'workers = 2\ntiming = "production"',
+            'workers = 2\ntiming = "fast"',
+            "profiles.full.timing",
+            id="timing",
+        ),
+        pytest.param(
+            "metrics_resolution_seconds = 10",
+            "metrics_resolution_seconds = 5",
+            "timings.compressed.metrics_resolution_seconds",
+            id="resolution-that-metrics-server-refuses",
+        ),
+        pytest.param(
+            'default_profile = "light"',
+            'default_profile = "huge"',
+            "cluster.default_profile",
+            id="default-profile",
+        ),
+        pytest.param(
+            "http = 8080", "http = 5001", "ports: registry and http are both 5001", id="ports-twice"
+        ),
+        pytest.param(
+            "http = 30080", "http = 30443", "node_ports: http and https are both 30443", id="node-ports-twice"
+        ),
+        pytest.param("[timings.compressed]", "[timings.quick]", "timings.quick", id="unknown-timing"),
+    ],
+)
+def test_bad_value_is_named_with_its_place(tmp_path: Path, old: str, new: str, place: str) -> None:
+    error = _refusal(tmp_path, _changed(old, new))
+
+    assert error.code == "CATALOGUE_INVALID"
+    assert place in error.message
+
+
+def test_missing_timing_is_named(tmp_path: Path) -> None:
+    error = _refusal(tmp_path, COMMITTED[: COMMITTED.index("[timings.compressed]")])
+
+    assert "timings: compressed missing" in error.message
+
+
+def test_each_of_several_mistakes_is_named(tmp_path: Path) -> None:
+    error = _refusal(tmp_path, _changed("http = 8080\nhttps = 8443", 'http = ""\nhttps = 0'))
+
+    assert "ports.http:" in error.message
+    assert "ports.https:" in error.message
+
+
+def test_syntax_error_is_named_with_its_line(tmp_path: Path) -> None:
+    error = _refusal(tmp_path, "[cluster]\nname = \n")
+
+    assert error.code == "CATALOGUE_SYNTAX"
+    assert "line 2" in error.message
+
+
+def test_file_that_is_not_text_is_unreadable(tmp_path: Path) -> None:
+    assert _refusal(tmp_path, b"name = '\xff\xfe'").code == "CATALOGUE_UNREADABLE"
+
+
+def test_absent_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        load(tmp_path)
+
+    assert caught.value.code == "CATALOGUE_UNREADABLE"
+
+
+def test_bad_catalogue_is_a_usage_error(tmp_path: Path) -> None:
+    assert _refusal(tmp_path, "").exit_code is ExitCode.USAGE
+
+
+def test_unknown_profile_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(ConfigurationError, match="'huge'") as caught:
+        load(CHECKOUT).profile("huge")
+
+    assert caught.value.hint == "Profiles in rehearsal.toml: light, standard, full."
+
+
+def test_root_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).touch()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+
+    assert find_root(below) == tmp_path
+
+
+def test_folder_outside_a_checkout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="or above it") as caught:
+        find_root(tmp_path)
+
+    assert caught.value.code == "CATALOGUE_MISSING"

@@ -1,0 +1,45 @@
+"""Folders, by the XDG base directory rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rehearsal.core.paths import for_checkout
+
+ROOT = Path("/checkout")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+
+def test_defaults_are_below_home() -> None:
+    paths = for_checkout(ROOT)
+
+    assert paths.cache == Path("/home/somebody/.cache/mambogo-rehearsal")
+    assert paths.state == Path("/home/somebody/.local/state/mambogo-rehearsal")
+
+
+def test_variables_name_other_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/big/cache")
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
+
+    paths = for_checkout(ROOT)
+
+    assert paths.cache == Path("/big/cache/mambogo-rehearsal")
+    assert paths.state == Path("/var/state/mambogo-rehearsal")
+
+
+@pytest.mark.parametrize("value", ["", "cache", "./cache"])
+def test_empty_and_relative_variables_are_ignored(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", value)
+
+    assert for_checkout(ROOT).cache == Path("/home/somebody/.cache/mambogo-rehearsal")
+
+
+def test_state_is_shared_by_all_checkouts() -> None:
+    assert for_checkout(ROOT).kubeconfig == for_checkout(Path("/other")).kubeconfig
