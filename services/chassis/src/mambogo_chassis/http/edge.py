@@ -10,6 +10,7 @@ modules.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,10 @@ _READ: Final = frozenset(
 )
 # nginx's code for a client that went away before the answer; only in metrics and logs, nobody receives it.
 CLIENT_CLOSED: Final = 499
+
+# Of a body that is too large anyway, before the connection is closed on the rest (nginx lingers likewise).
+DISCARD_BYTES: Final = 1_048_576
+DISCARD_SECONDS: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +101,7 @@ class _Exchange:
     """One request and its answer."""
 
     __slots__ = (
+        "_close",
         "_content_length",
         "_edge",
         "_limit",
@@ -121,6 +127,7 @@ class _Exchange:
         self._sent = 0
         self._received = 0
         self._refused = ""
+        self._close = False
         self._limit = edge.settings.current.max_body_bytes
         self._content_length: bytes | None = None
         self._span: SpanHandle | None = None
@@ -189,20 +196,32 @@ class _Exchange:
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
             if self._received > self._limit:
-                raise problems.Problem(
-                    413,
-                    "content-too-large",
-                    f"At most {self._limit} bytes are accepted.",
-                    headers={"Connection": "close"},  # what the client still sends is not read
-                )
+                if message.get("more_body"):
+                    await self._discard_body()
+                raise problems.Problem(413, "content-too-large", f"At most {self._limit} bytes are accepted.")
         return message
+
+    async def _discard_body(self) -> None:
+        """Read on for a little, so that the client gets its answer.
+
+        Closing a socket with unread data resets the connection, and the reset may overtake the answer.
+        """
+        discarded = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while discarded < DISCARD_BYTES:
+                    message = await self._receive()
+                    discarded += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body"):
+                        return
+        self._close = True
 
     async def send(self, message: Message) -> None:
         """The application's messages, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = [*message["headers"], (b"x-request-id", self.context.request_id.encode())]
-            if self._edge.lifecycle.is_draining:
+            if self._close or self._edge.lifecycle.is_draining:
                 headers.append(_CONNECTION_CLOSE)
             message["headers"] = headers
         else:
