@@ -47,7 +47,7 @@ class Spec:
     env: dict[str, str] = field(default_factory=dict, repr=False)
     scratch: tuple[str, ...] = ()  # emptied by a stop (tmpfs)
     data: tuple[str, ...] = ()  # kept over stop and start (anonymous volume)
-    mounts: dict[str, str] = field(default_factory=dict)  # read-only, host path -> container path
+    read_only: bool = True
 
 
 class Engine:
@@ -83,17 +83,11 @@ class Engine:
         container = DockerContainer(
             spec.image,
             env=spec.env,
-            read_only=True,
+            read_only=spec.read_only,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             labels={**self.labels, LABEL_KIND: spec.kind},
-            mounts=[
-                *(Mount(target=path, source=None, type="volume") for path in spec.data),
-                *(
-                    Mount(target=at, source=path, type="bind", read_only=True)
-                    for path, at in spec.mounts.items()
-                ),
-            ],
+            mounts=[Mount(target=path, source=None, type="volume") for path in spec.data],
         )
         if spec.command:
             container.with_command(list(spec.command))

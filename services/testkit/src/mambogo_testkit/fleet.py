@@ -11,7 +11,7 @@ from typing import Protocol
 
 import docker
 
-from mambogo_testkit.dependencies import kafka, postgres, redis
+from mambogo_testkit.dependencies import config_server, eureka, kafka, keycloak, postgres, redis
 from mambogo_testkit.engine import Engine, sweep
 from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.running import Running, Server
@@ -37,6 +37,9 @@ KINDS: dict[str, Kind] = {
     postgres.KIND: Kind(postgres.start, postgres.PostgresServer),
     redis.KIND: Kind(redis.start, redis.RedisServer),
     kafka.KIND: Kind(kafka.start, kafka.KafkaBroker),
+    keycloak.KIND: Kind(keycloak.start, keycloak.KeycloakServer),
+    eureka.KIND: Kind(eureka.start, eureka.EurekaServer),
+    config_server.KIND: Kind(config_server.start, config_server.ConfigServer),
 }
 
 

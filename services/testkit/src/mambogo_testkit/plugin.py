@@ -14,11 +14,15 @@ import docker
 import pytest
 
 from mambogo_testkit.broker import FleetServer, RemoteFleet
+from mambogo_testkit.dependencies.config_server import ConfigServer, ConfigSpace
+from mambogo_testkit.dependencies.eureka import EurekaApps, EurekaServer
 from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
+from mambogo_testkit.dependencies.keycloak import KeycloakServer
 from mambogo_testkit.dependencies.postgres import Database, PostgresServer
 from mambogo_testkit.dependencies.redis import RedisServer, RedisSpace
 from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import KINDS, Fleet, Supplier
+from mambogo_testkit.realms import Realm
 from mambogo_testkit.running import Server
 
 _SOCKET_KEY = "mambogo_testkit_socket"
@@ -26,6 +30,9 @@ _FIXTURE_OF_KIND = {
     "postgres": "postgres_server",
     "redis": "redis_server",
     "kafka": "kafka_broker",
+    "keycloak": "keycloak_server",
+    "eureka": "eureka_server",
+    "config_server": "config_server",
 }
 
 S = TypeVar("S", bound=Server)
@@ -155,6 +162,43 @@ def kafka_topics(kafka_broker: KafkaBroker) -> Iterator[TopicSpace]:
         yield space
 
 
+@pytest.fixture(scope="session")
+def keycloak_server(request: pytest.FixtureRequest) -> KeycloakServer:
+    """The run's Keycloak. Tests rather take `keycloak_realm`."""
+    return cast("KeycloakServer", _shared(request, "keycloak"))
+
+
+@pytest.fixture
+def keycloak_realm(keycloak_server: KeycloakServer) -> Iterator[Realm]:
+    """An empty realm, and the way to its clients, users and tokens."""
+    with keycloak_server.realm() as realm:
+        yield realm
+
+
+@pytest.fixture(scope="session")
+def eureka_server(request: pytest.FixtureRequest) -> EurekaServer:
+    """The run's Eureka. Tests rather take `eureka_apps`."""
+    return cast("EurekaServer", _shared(request, "eureka"))
+
+
+@pytest.fixture
+def eureka_apps(eureka_server: EurekaServer) -> EurekaApps:
+    """Application names of the test's own."""
+    return eureka_server.apps()
+
+
+@pytest.fixture(scope="session")
+def config_server(request: pytest.FixtureRequest) -> ConfigServer:
+    """The run's config server. Tests rather take `config_space`."""
+    return cast("ConfigServer", _shared(request, "config_server"))
+
+
+@pytest.fixture
+def config_space(config_server: ConfigServer) -> ConfigSpace:
+    """Application names of the test's own, and the way to set their configuration."""
+    return config_server.space()
+
+
 @pytest.fixture
 def own_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     """A PostgreSQL that only this test uses, and may stop, kill and pause."""
@@ -174,3 +218,24 @@ def own_kafka(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
     """A Kafka that only this test uses, and may stop, kill and pause."""
     with _owned(request, "kafka") as server:
         yield cast("KafkaBroker", server)
+
+
+@pytest.fixture
+def own_keycloak(request: pytest.FixtureRequest) -> Iterator[KeycloakServer]:
+    """A Keycloak that only this test uses, and may stop, kill and pause; its database is untouched."""
+    with _owned(request, "keycloak") as server:
+        yield cast("KeycloakServer", server)
+
+
+@pytest.fixture
+def own_eureka(request: pytest.FixtureRequest) -> Iterator[EurekaServer]:
+    """A Eureka that only this test uses, and may stop, kill and pause."""
+    with _owned(request, "eureka") as server:
+        yield cast("EurekaServer", server)
+
+
+@pytest.fixture
+def own_config_server(request: pytest.FixtureRequest) -> Iterator[ConfigServer]:
+    """A config server that only this test uses, and may stop, kill and pause."""
+    with _owned(request, "config_server") as server:
+        yield cast("ConfigServer", server)

@@ -17,12 +17,15 @@ _STOP_SECONDS = 20  # the slowest, Keycloak, takes two
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """One dependency that runs. The first container is the dependency itself, the others serve it."""
+    """One dependency that runs. The first container is the dependency itself, the others serve it.
+
+    `details` holds what its module needs to reach it again: credentials above all, so it is never printed.
+    """
 
     kind: str
     containers: tuple[str, ...]
     ports: dict[str, int]
-    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    details: dict[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
         """Serialise for the way between the processes of one run."""
@@ -32,7 +35,7 @@ class Running:
     def from_json(cls, text: str) -> Running:
         """Read what `to_json` wrote."""
         raw = json.loads(text)
-        return cls(raw["kind"], tuple(raw["containers"]), raw["ports"], raw["secrets"])
+        return cls(raw["kind"], tuple(raw["containers"]), raw["ports"], raw["details"])
 
 
 class Server:

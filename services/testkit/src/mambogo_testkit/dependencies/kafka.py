@@ -23,8 +23,11 @@ _METADATA_TIMEOUT_SECONDS = 1.0
 _ADMIN_TIMEOUT_SECONDS = 15.0
 # Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
 # which is advertised with the port that the host sees.
-_LISTENERS = {
+_ENVIRONMENT = {
     "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,HOST://:9094",
+    # A killed broker may register again only when its old session is over: 9 s by default.
+    "KAFKA_CFG_BROKER_SESSION_TIMEOUT_MS": "4000",
+    "KAFKA_CFG_BROKER_HEARTBEAT_INTERVAL_MS": "1000",
     "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,HOST:PLAINTEXT",
 }
 
@@ -111,7 +114,7 @@ def start(engine: Engine) -> Running:
             kind=KIND,
             image=image,
             ports={KIND: 9094},
-            env={**_LISTENERS, "KAFKA_CFG_ADVERTISED_LISTENERS": advertised},
+            env={**_ENVIRONMENT, "KAFKA_CFG_ADVERTISED_LISTENERS": advertised},
             scratch=("/tmp",),  # noqa: S108 - inside the container
             data=("/var/lib/kafka",),
         )

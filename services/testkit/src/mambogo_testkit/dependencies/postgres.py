@@ -50,7 +50,7 @@ class PostgresServer(Server):
 
     def maintenance(self) -> Database:
         """Return the database `postgres` with the superuser's credentials."""
-        return Database("postgres", HOST, self.running.ports[KIND], _USER, self.running.secrets["password"])
+        return Database("postgres", HOST, self.running.ports[KIND], _USER, self.running.details["password"])
 
     def wait_ready(self) -> None:
         """Return when a query is answered."""
@@ -142,7 +142,7 @@ class PostgresServer(Server):
             host=HOST,
             port=self.running.ports[KIND],
             user=_USER,
-            password=self.running.secrets["password"],
+            password=self.running.details["password"],
             dbname=database,
             autocommit=True,
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,

@@ -59,7 +59,7 @@ class RedisServer(Server):
             number = 1 + (int(client.incr("testkit:spaces")) - 1) % (_DATABASES - 1)
         prefix = f"test-{secrets.token_hex(4)}:"
         try:
-            yield RedisSpace(HOST, self.running.ports[KIND], number, self.running.secrets["password"], prefix)
+            yield RedisSpace(HOST, self.running.ports[KIND], number, self.running.details["password"], prefix)
         finally:
             # A test that ends with its server stopped has nothing to empty.
             with contextlib.suppress(redis.RedisError), self._connect(number) as client:
@@ -70,7 +70,7 @@ class RedisServer(Server):
             host=HOST,
             port=self.running.ports[KIND],
             db=number,
-            password=self.running.secrets["password"],
+            password=self.running.details["password"],
             socket_timeout=_SOCKET_TIMEOUT_SECONDS,
             socket_connect_timeout=_SOCKET_TIMEOUT_SECONDS,
         )
