@@ -15,17 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
+from mambogo_chassis.service import Service
+from prometheus_client import generate_latest
 
-from mambogo_gateway.accesslog import AccessLog
 from mambogo_gateway.auth import Principal, TokenRefusedError
 from mambogo_gateway.config import GatewayConfig
-from mambogo_gateway.endpoints import make_endpoints
 from mambogo_gateway.gateway import Gateway
 from mambogo_gateway.instances import FixedInstances, Instance
-from mambogo_gateway.lifecycle import DrainTimes, Server
+from mambogo_gateway.lifecycle import Server
 from mambogo_gateway.limits.store import LimiterStore
-from mambogo_gateway.own import OwnEndpoints
-from mambogo_gateway.upkeep import Upkeep
+from mambogo_gateway.wiring import SERVICE_NAME, GatewaySettings, make_server
 
 # Generous: a test that reaches it has failed, on however slow a machine.
 PATIENCE_SECONDS = 20.0
@@ -264,12 +263,19 @@ def configuration(
     )
 
 
+def service_for_tests() -> Service[GatewaySettings]:
+    """A service that is ready at once and gone at once."""
+    settings = GatewaySettings(application_name=SERVICE_NAME, drain_seconds=0.0, stop_timeout_seconds=5.0)
+    return Service.of(settings)
+
+
 @dataclass
 class Rig:
     """A running gateway with its pods."""
 
     gateway: Gateway
     server: Server
+    service: Service[GatewaySettings]
     port: int
     instances: FixedInstances
     pods: list[ScriptedPod]
@@ -286,6 +292,13 @@ class Rig:
         """One request on a connection of its own."""
         return await (await self.client()).ask(raw)
 
+    def metric(self, sample: str) -> float:
+        """The value of a sample as a scrape shows it, 0.0 when it is not there."""
+        for line in generate_latest(self.service.metrics.registry).decode().splitlines():
+            if line.startswith(sample + " "):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
     @property
     def pod(self) -> ScriptedPod:
         """The only pod."""
@@ -297,7 +310,6 @@ async def rig(
     *scripts: PodScript,
     config: GatewayConfig | None = None,
     store: LimiterStore | None = None,
-    log: int | None = None,
 ) -> AsyncIterator[Rig]:
     """A gateway in front of one pod per script; afterwards nothing may be left in flight."""
     pods = [ScriptedPod(f"pod-{index}", script) for index, script in enumerate(scripts)]
@@ -305,18 +317,12 @@ async def rig(
         await pod.start()
     instances = FixedInstances({"item-service": [pod.instance("item-service") for pod in pods]})
     verifier = ListedTokens()
-    gateway = Gateway(
-        config or configuration(),
-        loop=asyncio.get_running_loop(),
-        verifier=verifier,
-        instances=instances,
-        limiter_store=store,
-        access_log=AccessLog(log),
+    service = service_for_tests()
+    server, gateway = make_server(
+        service, config or configuration(), verifier=verifier, instances=instances, store=store
     )
-    gateway.own_endpoints = OwnEndpoints(make_endpoints(gateway, info={"version": "test"}))
-    server = Server(gateway, Upkeep(gateway), DrainTimes(propagation_seconds=0.0, grace_seconds=5.0))
     port = await server.start("127.0.0.1", 0)
-    made = Rig(gateway, server, port, instances, pods, verifier)
+    made = Rig(gateway, server, service, port, instances, pods, verifier)
     try:
         yield made
         for client in made.clients:
@@ -328,7 +334,7 @@ async def rig(
     finally:
         for client in made.clients:
             client.abort()
-        await server.drain()
+        await server.stop()
         for pod in pods:
             await pod.stop()
 

@@ -252,7 +252,7 @@ def test_requests_pipelined_by_a_client_that_does_not_read_do_not_pile_up() -> N
                 with contextlib.suppress(BlockingIOError):
                     sent += raw.send(requests[sent : sent + 50_000])
                 await asyncio.sleep(0.005)
-            served = it.gateway.metrics.route("items").statuses[b"GET", 200]
+            served = it.metric(GET_ANSWERED)
             assert served < sent // len(get())
             connection = next(iter(it.gateway.connections))
             assert connection.transport.get_write_buffer_size() < 1 << 20
@@ -261,6 +261,8 @@ def test_requests_pipelined_by_a_client_that_does_not_read_do_not_pile_up() -> N
 
     run(test())
 
+
+GET_ANSWERED = 'http_requests_total{method="GET",route="/api/items/**",status="200"}'
 
 STAGES = {
     "nothing": b"",

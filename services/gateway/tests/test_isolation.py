@@ -13,18 +13,13 @@ import re
 from typing import cast
 
 import pytest
-from rig import PATIENCE_SECONDS, ListedTokens, configuration, run
+from rig import PATIENCE_SECONDS, ListedTokens, configuration, run, service_for_tests
 
-from mambogo_gateway.accesslog import AccessLog
 from mambogo_gateway.config import GatewayConfig
-from mambogo_gateway.endpoints import make_endpoints
-from mambogo_gateway.gateway import Gateway
 from mambogo_gateway.instances import FixedInstances, Instance
-from mambogo_gateway.lifecycle import DrainTimes, Server
-from mambogo_gateway.own import OwnEndpoints
 from mambogo_gateway.proxy.exchange import Exchange
 from mambogo_gateway.proxy.upstream import UpstreamConnection
-from mambogo_gateway.upkeep import Upkeep
+from mambogo_gateway.wiring import make_server
 
 _TARGET = re.compile(rb"(?:GET|POST) /api/items/([0-9]+) HTTP/1.1\r\n")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
@@ -205,16 +200,12 @@ async def _tagged_traffic(
     servers = [await loop.create_server(lambda: MoodyPod(chance), "127.0.0.1", 0) for _ in range(3)]
     ports = [server.sockets[0].getsockname()[1] for server in servers]
     pods = [Instance("item-service", "127.0.0.1", port, f"pod-{port}") for port in ports]
-    gateway = Gateway(
+    server, _ = make_server(
+        service_for_tests(),
         _configuration(deadline_seconds),
-        loop=loop,
         verifier=ListedTokens(),
         instances=FixedInstances({"item-service": pods}),
-        limiter_store=None,
-        access_log=AccessLog(None),
     )
-    gateway.own_endpoints = OwnEndpoints(make_endpoints(gateway, info={}))
-    server = Server(gateway, Upkeep(gateway), DrainTimes(propagation_seconds=0.0, grace_seconds=5.0))
     port = await server.start("127.0.0.1", 0)
     tags = [b"%d" % (1_000_000 + number) for number in range(requests)]
     checked, wrong = 0, list[tuple[bytes, bytes]]()
@@ -229,7 +220,7 @@ async def _tagged_traffic(
             wrong.extend(client.wrong)
 
     await asyncio.gather(*(one_after_another() for _ in range(clients)))
-    assert await server.drain() == 0
+    assert await server.stop() == 0
     for pod_server in servers:
         pod_server.close()
     return checked, wrong

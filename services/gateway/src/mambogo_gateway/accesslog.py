@@ -1,90 +1,71 @@
-"""The access log: one JSON object per request, formatted by hand and written in batches by a thread of its
-own.
+"""One line per proxied request, in the chassis' form with what only a gateway knows: service, pod,
+outcome.
 
-No query, no token, no subject and no address is logged: they are secrets or personal data. Every value is
-either from a fixed set or was read by a parser that refuses quotes, backslashes and controls, so nothing
-needs escaping. A reader that does not keep up costs log lines, which are counted, never requests.
+The route's pattern is logged, never path, query, token, subject or address. Writing, batching and dropping
+when the reader stalls are the chassis'.
 """
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Protocol
+
+from mambogo_chassis.http.access_log import AccessLine
 
 if TYPE_CHECKING:
     from mambogo_gateway.proxy.exchange import Exchange
 
-# Lines waiting in memory while the reader of the log stands still; about 300 bytes each.
-_MAX_WAITING_LINES: Final = 50_000
-_NONE: Final = "-"
+
+class GatewayLine(AccessLine):
+    """A proxied request, finished."""
+
+    upstream: str = ""
+    pod: str = ""
+    outcome: str = ""
+    retries: int = 0
 
 
-class AccessLog:
-    """Collects lines; `flush` hands them to the writing thread."""
+class LineSink(Protocol):
+    """Where lines go; the chassis' AccessLog is one. It must not block."""
 
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor = descriptor
-        self._lines: list[str] = []
-        self._queue: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
-        self._waiting = 0
+    def write(self, line: AccessLine) -> None:
+        """Take one line."""
+        ...
+
+
+class GatewayLog:
+    """Makes the lines; with a `sink` of None nothing is made."""
+
+    def __init__(self, service: str, sink: LineSink | None) -> None:
+        self._service = service
+        self._sink = sink
         self._second = 0
         self._stamp = ""
-        self.dropped = 0
-        self._thread: threading.Thread | None = None
-        if descriptor is not None:
-            self._thread = threading.Thread(target=self._write_all, name="access-log", daemon=True)
-            self._thread.start()
 
     def finished(self, exchange: Exchange, seconds: float) -> None:
         """Log an exchange that has ended."""
-        if self._descriptor is None:
+        sink = self._sink
+        if sink is None:
             return
         now = time.time()
         second = int(now)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        request = exchange.request
-        self._lines.append(
-            f'{{"time":"{self._stamp}.{int((now - second) * 1000):03d}Z","log":"access",'
-            f'"method":"{request.method.decode()}","path":"{request.path.decode()}",'
-            f'"route":"{exchange.route.id}","status":{exchange.status},'
-            f'"duration_ms":{seconds * 1000:.2f},"bytes":{exchange.response_bytes},'
-            f'"service":"{exchange.route.service}","pod":"{exchange.answered_by or _NONE}",'
-            f'"outcome":"{exchange.outcome}","retries":{exchange.retries},'
-            f'"request_id":"{exchange.request_id.decode()}","trace_id":"{exchange.trace_id.decode()}"}}\n'
+        sink.write(
+            GatewayLine(
+                time=f"{self._stamp}.{int((now - second) * 1000):03d}Z",
+                service=self._service,
+                method=exchange.request.method.decode(),
+                route=exchange.route.path,
+                status=exchange.status,
+                duration_ms=round(seconds * 1000, 2),
+                request_id=exchange.request_id.decode(),
+                trace_id=exchange.trace_id.decode(),
+                sent=exchange.response_bytes,
+                upstream=exchange.route.service,
+                pod=exchange.answered_by or "",
+                outcome=exchange.outcome,
+                retries=exchange.retries,
+            )
         )
-
-    def flush(self) -> None:
-        """Hand what was collected to the writer; called several times a second."""
-        lines = self._lines
-        if not lines:
-            return
-        self._lines = []
-        if self._waiting > _MAX_WAITING_LINES:
-            self.dropped += len(lines)
-            return
-        self._waiting += len(lines)
-        self._queue.put(lines)
-
-    def close(self) -> None:
-        """Write what is left and stop the thread."""
-        self.flush()
-        if self._thread is not None:
-            self._queue.put(None)
-            # A reader that stands still must not keep the process from ending.
-            self._thread.join(timeout=2.0)
-
-    def _write_all(self) -> None:
-        while (lines := self._queue.get()) is not None:
-            data = "".join(lines).encode()
-            assert self._descriptor is not None  # noqa: S101
-            try:
-                while data:
-                    data = data[os.write(self._descriptor, data) :]
-            except OSError:
-                self.dropped += len(lines)
-            self._waiting -= len(lines)

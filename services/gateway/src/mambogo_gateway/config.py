@@ -81,8 +81,8 @@ class UpstreamConfig(_Strict):
     """How every service behind the gateway is reached."""
 
     connect_timeout_seconds: PositiveSeconds = 1.0
-    idle_timeout_seconds: PositiveSeconds = 4.0
-    """Below the 5 s after which uvicorn closes an idle connection, so that it is ours to close."""
+    idle_timeout_seconds: PositiveSeconds = 30.0
+    """Below the 75 s after which a service closes an idle connection, so that it is ours to close."""
     max_in_flight: Annotated[int, Field(ge=1)] = 512
     max_idle_per_pod: Annotated[int, Field(ge=0)] = 64
     ejection_seconds: PositiveSeconds = 0.5

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mambogo_gateway import errors
-from mambogo_gateway.accesslog import AccessLog
+from mambogo_gateway.accesslog import GatewayLog
 from mambogo_gateway.auth import Authenticator, TokenVerifier
 from mambogo_gateway.balancing import Pod, Upstream, Upstreams
 from mambogo_gateway.config import GatewayConfig, RateLimit
@@ -20,9 +20,9 @@ from mambogo_gateway.errors import Refusal
 from mambogo_gateway.instances import InstanceSource
 from mambogo_gateway.limits.limiter import Limiter
 from mambogo_gateway.limits.store import LimiterStore
-from mambogo_gateway.metrics import GatewayMetrics
+from mambogo_gateway.metrics import GatewayMetrics, RequestObserver
 from mambogo_gateway.parsing.fields import FieldNames
-from mambogo_gateway.parsing.request import RequestHead
+from mambogo_gateway.parsing.request import METHODS, RequestHead
 from mambogo_gateway.proxy.client import ClientConnection
 from mambogo_gateway.proxy.exchange import Exchange
 from mambogo_gateway.proxy.heads import request_id_of
@@ -32,6 +32,8 @@ from mambogo_gateway.routing import RouteTable
 if TYPE_CHECKING:
     from mambogo_gateway.own import OwnEndpoints
 
+# Counted as "other": what was refused before it was a request has no method.
+_NO_METHOD: Final = ""
 _OWN_PREFIX: Final = b"/actuator"
 
 
@@ -48,7 +50,8 @@ class Gateway:
         verifier: TokenVerifier,
         instances: InstanceSource,
         limiter_store: LimiterStore | None,
-        access_log: AccessLog,
+        observer: RequestObserver,
+        access_log: GatewayLog,
     ) -> None:
         self.loop = loop
         self.config = config
@@ -59,11 +62,10 @@ class Gateway:
         self.request_names = FieldNames.of_requests()
         self.response_names = FieldNames.of_responses()
         self.access_log = access_log
-        self.metrics = GatewayMetrics(self)
+        self.metrics = GatewayMetrics(self, observer)
         self.connections: set[ClientConnection] = set()
         self.in_flight = 0
         self.draining = False
-        self.ready = False
         self._instances = instances
         self._store = limiter_store
         self.user_limiter = self._limiter(b"user:", config.limits.per_user)
@@ -84,8 +86,8 @@ class Gateway:
         )
 
     def _prepare_routes(self) -> None:
+        self.metrics.declare(self.table.routes)
         for route in self.table.routes:
-            self.metrics.route(route.id)
             self.upstreams.get(route.service)
         self.refresh_instances()
 
@@ -113,7 +115,7 @@ class Gateway:
     def connected(self, connection: ClientConnection) -> None:
         """A client connected; beyond the limit it is cut off before it costs anything."""
         if len(self.connections) >= self.config.limits.max_connections:
-            self.metrics.refused("too-many-connections", 503)
+            self.metrics.refused("too-many-connections", _NO_METHOD, 503)
             connection.transport.abort()
             return
         self.connections.add(connection)
@@ -130,22 +132,22 @@ class Gateway:
         if path.startswith(_OWN_PREFIX) and (len(path) == 9 or path[9:10] == b"/"):
             return None
         if self.in_flight >= self._max_in_flight:
-            return self._refused(errors.OVERLOADED)
+            return self._refused(request, errors.OVERLOADED)
         route = self.table.match(path)
         if route is None:
-            return self._refused(errors.NO_ROUTE)
+            return self._refused(request, errors.NO_ROUTE)
         if request.method not in route.methods:
-            return self._refused(route.wrong_method)
+            return self._refused(request, route.wrong_method)
         length = request.content_length
         if length is not None and length > route.max_content_bytes:
-            return self._refused(errors.CONTENT_TOO_LARGE)
+            return self._refused(request, errors.CONTENT_TOO_LARGE)
         seconds = route.deadline_seconds
         if request.deadline is not None:
             left = seconds_left(request.deadline, time.time())
             if left is None:
-                return self._refused(errors.BAD_DEADLINE)
+                return self._refused(request, errors.BAD_DEADLINE)
             if left <= 0:
-                return self._refused(errors.UPSTREAM_TIMEOUT)
+                return self._refused(request, errors.UPSTREAM_TIMEOUT)
             seconds = min(seconds, left)
         self.in_flight += 1
         return Exchange(
@@ -158,13 +160,13 @@ class Gateway:
             request_id=request_id_of(request),
         )
 
-    def _refused(self, refusal: Refusal) -> Refusal:
-        self.metrics.refused(refusal.code, refusal.status)
+    def _refused(self, request: RequestHead, refusal: Refusal) -> Refusal:
+        self.metrics.refused(refusal.code, METHODS[request.method], refusal.status)
         return refusal
 
     def refused_unread(self, refusal: Refusal) -> None:
         """Count bytes that were refused before they were a request."""
-        self.metrics.refused(refusal.code, refusal.status)
+        self.metrics.refused(refusal.code, _NO_METHOD, refusal.status)
 
     def finished(self, exchange: Exchange) -> None:
         """An exchange has ended, in whichever way."""

@@ -1,80 +1,88 @@
 """Start and stop of a gateway process, so that neither costs a request.
 
-Stopping follows Kubernetes: readiness turns false at once, while requests are still taken for as long as
-the word needs to get around, each answer closing its connection; then the listening socket closes, idle
-connections go, and what is under way gets the rest of the grace period.
+Stopping follows Kubernetes: readiness turns false and the registry is told at once, while requests are
+still taken for as long as the word needs to get around, each answer closing its connection; then the
+listening socket closes, idle connections go, and what is under way gets the rest of the grace period.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from typing import Final
+
+from mambogo_chassis.lifecycle import Lifecycle, Phase
 
 from mambogo_gateway.gateway import Gateway
 from mambogo_gateway.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class DrainTimes:
-    """How long each part of stopping may take."""
-
-    propagation_seconds: float = 5.0
-    """From readiness false until nobody sends new connections: a probe's period and an endpoint update."""
-    grace_seconds: float = 20.0
-    """For requests under way; below the pod's terminationGracePeriodSeconds."""
+_POLL_SECONDS: Final = 0.02
+# As the chassis' servers: a burst of first connections must not be refused while the loop is busy.
+BACKLOG: Final = 2048
 
 
 class Server:
     """A gateway that listens."""
 
-    def __init__(self, gateway: Gateway, upkeep: Upkeep, times: DrainTimes) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        upkeep: Upkeep,
+        lifecycle: Lifecycle,
+        *,
+        drain_seconds: float,
+        stop_timeout_seconds: float,
+    ) -> None:
         self._gateway = gateway
         self._upkeep = upkeep
-        self._times = times
+        self._lifecycle = lifecycle
+        self._drain_seconds = drain_seconds
+        self._stop_timeout_seconds = stop_timeout_seconds
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int, *, backlog: int = 2048) -> int:
-        """Listen; returns the port, which is of interest when 0 was asked for."""
+    async def start(self, host: str, port: int) -> int:
+        """Listen, then be ready; returns the port, which is of interest when 0 was asked for."""
         gateway = self._gateway
-        self._server = await gateway.loop.create_server(gateway.accept, host, port, backlog=backlog)
+        await gateway.own_endpoints.start()
         self._upkeep.start()
-        gateway.ready = True
+        self._server = await gateway.loop.create_server(gateway.accept, host, port, backlog=BACKLOG)
         bound: int = self._server.sockets[0].getsockname()[1]
+        await self._lifecycle.move_to(Phase.READY)
         logger.info("listening on %s:%d", host, bound)
         return bound
 
-    async def drain(self) -> int:
-        """Stop without failing a request; returns how many were cut off at the end of the grace period."""
+    async def stop(self) -> int:
+        """Drain, then end; returns how many requests were cut off at the end of the grace period."""
         gateway = self._gateway
-        gateway.ready = False
         gateway.draining = True
+        await self._lifecycle.move_to(Phase.DRAINING)
         logger.info("draining: %d connections, %d requests", len(gateway.connections), gateway.in_flight)
-        await self._until_idle(self._times.propagation_seconds, or_drained=False)
+        await asyncio.sleep(self._drain_seconds)
         if self._server is not None:
             self._server.close()
-        for connection in list(gateway.connections):
-            connection.close_if_idle()
-        await self._until_idle(self._times.grace_seconds, or_drained=True)
+        await self._until_gone()
         cut_off = gateway.in_flight
         for connection in list(gateway.connections):
             connection.abort_now()
         await self._upkeep.stop()
         for upstream in gateway.upstreams.all():
             upstream.update(())
-        gateway.access_log.close()
+        await self._lifecycle.move_to(Phase.STOPPED)
+        await gateway.own_endpoints.stop()
+        logger.info("stopped, %d requests cut off", cut_off)
         return cut_off
 
-    async def _until_idle(self, seconds: float, *, or_drained: bool) -> None:
-        """Wait `seconds`, or with `or_drained` until no connection is left."""
+    def reload(self) -> None:
+        """Read the routes again."""
+        self._upkeep.reload()
+
+    async def _until_gone(self) -> None:
+        """Close connections as they become idle, until none is left or the time is over."""
         gateway = self._gateway
-        end = gateway.loop.time() + seconds
-        while gateway.loop.time() < end and not (or_drained and not gateway.connections):
+        end = gateway.loop.time() + self._stop_timeout_seconds
+        while gateway.connections and gateway.loop.time() < end:
+            for connection in list(gateway.connections):
+                connection.close_if_idle()
             await asyncio.sleep(_POLL_SECONDS)
-            if or_drained:
-                for connection in list(gateway.connections):
-                    connection.close_if_idle()

@@ -7,138 +7,102 @@ statuses from what HTTP/1 allows; pods that have left are dropped from the outpu
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
+from mambogo_gateway.parsing.request import METHODS
+from mambogo_gateway.proxy.outcomes import ANSWERED
 from mambogo_gateway.resilience.breaker import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from mambogo_gateway.gateway import Gateway
     from mambogo_gateway.proxy.exchange import Exchange
+    from mambogo_gateway.routing import Route
 
-# From the gateway's own share to the longest deadline; 0.5 s is the SLO's boundary.
-BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # nginx's number for "the client left before the answer"; no status of HTTP says it.
 CLIENT_CLOSED_REQUEST: Final = 499
-UNROUTED: Final = "none"
+UNMATCHED: Final = "unmatched"
 
 _STATES: Final = {CLOSED: "closed", OPEN: "open", HALF_OPEN: "half-open"}
 
 
-class RouteMetrics:
-    """The counters of one route."""
+class RequestObserver(Protocol):
+    """Counts answers by method, route and status; the chassis' HttpMetrics is one."""
 
-    __slots__ = ("buckets", "outcomes", "retries", "seconds", "statuses")
+    def declare(self, operations: Iterable[tuple[str, str]]) -> None:
+        """Create the server-error series of each (method, route)."""
+        ...
 
-    def __init__(self) -> None:
-        self.statuses: dict[tuple[bytes, int], int] = {}
-        self.buckets = [0] * (len(BUCKETS_SECONDS) + 1)
-        self.seconds = 0.0
-        self.outcomes: dict[str, int] = {}
-        self.retries = 0
-
-    def count(self, method: bytes, status: int, seconds: float) -> None:
-        """Count one request."""
-        key = (method, status)
-        statuses = self.statuses
-        statuses[key] = statuses.get(key, 0) + 1
-        self.buckets[bisect_left(BUCKETS_SECONDS, seconds)] += 1
-        self.seconds += seconds
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        ...
 
 
 class GatewayMetrics(Collector):
-    """All counters of one gateway process."""
+    """All counters of one gateway process but the request metrics, which every service has alike."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, observer: RequestObserver) -> None:
         self._gateway = gateway
-        self._routes: dict[str, RouteMetrics] = {}
+        self._observer = observer
+        self._outcomes: dict[tuple[str, str], int] = {}
+        self._retries: dict[str, int] = {}
         self._pods: dict[tuple[str, str], dict[int, int]] = {}
-        self._refused: dict[tuple[str, int], int] = {}
+        self._refused: dict[str, int] = {}
         self.reloads = 0
         self.reload_failures = 0
 
-    def route(self, route_id: str) -> RouteMetrics:
-        """The counters of a route, with its server-error series present from the start."""
-        found = self._routes.get(route_id)
-        if found is None:
-            found = self._routes[route_id] = RouteMetrics()
-            found.statuses = {(b"GET", 500): 0, (b"GET", 503): 0}
-        return found
+    def declare(self, routes: Iterable[Route]) -> None:
+        """Make the series of new routes exist from the start."""
+        operations = [(method.decode(), route.path) for route in routes for method in sorted(route.methods)]
+        self._observer.declare(operations)
 
     def finished(self, exchange: Exchange, seconds: float) -> None:
         """Count an exchange that has ended."""
-        metrics = self._routes.get(exchange.route.id) or self.route(exchange.route.id)
         status = exchange.status or CLIENT_CLOSED_REQUEST
-        metrics.count(exchange.request.method, status, seconds)
-        if exchange.outcome != "answered":
-            metrics.outcomes[exchange.outcome] = metrics.outcomes.get(exchange.outcome, 0) + 1
-        metrics.retries += exchange.retries
+        route = exchange.route
+        self._observer.observe(METHODS[exchange.request.method], route.path, status, seconds)
+        if exchange.outcome != ANSWERED:
+            key = (route.path, exchange.outcome)
+            self._outcomes[key] = self._outcomes.get(key, 0) + 1
+        if exchange.retries:
+            self._retries[route.path] = self._retries.get(route.path, 0) + exchange.retries
         pod = exchange.answered_by
         if pod is not None:
-            key = (exchange.route.service, pod)
-            statuses = self._pods.get(key)
+            statuses = self._pods.get((route.service, pod))
             if statuses is None:
-                statuses = self._pods[key] = {}
+                statuses = self._pods[route.service, pod] = {}
             kind = status // 100
             statuses[kind] = statuses.get(kind, 0) + 1
 
-    def refused(self, code: str, status: int) -> None:
-        """Count a request that no route took."""
-        self._refused[code, status] = self._refused.get((code, status), 0) + 1
+    def refused(self, code: str, method: str, status: int) -> None:
+        """Count a request that no route took; its time is not worth measuring."""
+        self._refused[code] = self._refused.get(code, 0) + 1
+        self._observer.observe(method, UNMATCHED, status, 0.0)
 
     def collect(self) -> Iterable[Metric]:
         """Called by Prometheus' registry at a scrape."""
-        yield from self._http()
-        yield from self._outcomes()
+        yield from self._ends()
         yield from self._upstreams()
         yield from self._process()
 
-    def _http(self) -> Iterable[Metric]:
-        requests = CounterMetricFamily(
-            "http_requests_total", "Requests by route.", labels=("method", "route", "status")
-        )
-        durations = HistogramMetricFamily(
-            "http_request_duration_seconds",
-            "From the head to the answer's end.",
-            labels=("route",),
-        )
-        unrouted: dict[int, int] = {}
-        for (_, status), count in self._refused.items():
-            unrouted[status] = unrouted.get(status, 0) + count
-        for status, count in unrouted.items():
-            requests.add_metric((UNROUTED, UNROUTED, str(status)), count)
-        for route_id, metrics in self._routes.items():
-            for (method, status), count in metrics.statuses.items():
-                requests.add_metric((method.decode(), route_id, str(status)), count)
-            cumulated = 0
-            buckets: list[tuple[str, float]] = []
-            for bound, count in zip((*BUCKETS_SECONDS, float("inf")), metrics.buckets, strict=True):
-                cumulated += count
-                buckets.append(("+Inf" if bound == float("inf") else str(bound), cumulated))
-            durations.add_metric((route_id,), buckets, metrics.seconds)
-        yield requests
-        yield durations
-
-    def _outcomes(self) -> Iterable[Metric]:
+    def _ends(self) -> Iterable[Metric]:
         refused = CounterMetricFamily(
-            "gateway_refused_total", "Requests that the gateway answered itself.", labels=("route", "code")
+            "gateway_refused_total", "Requests that got no pod's whole answer.", labels=("route", "code")
         )
         retries = CounterMetricFamily("gateway_retries_total", "Repeated attempts.", labels=("route",))
-        for (code, _), count in self._refused.items():
-            refused.add_metric((UNROUTED, code), count)
-        for route_id, metrics in self._routes.items():
-            for code, count in metrics.outcomes.items():
-                refused.add_metric((route_id, code), count)
-            retries.add_metric((route_id,), metrics.retries)
+        for code, count in self._refused.items():
+            refused.add_metric((UNMATCHED, code), count)
+        for (route, code), count in self._outcomes.items():
+            refused.add_metric((route, code), count)
+        for route, count in self._retries.items():
+            retries.add_metric((route,), count)
         yield refused
         yield retries
 
@@ -175,9 +139,6 @@ class GatewayMetrics(Collector):
         yield CounterMetricFamily("gateway_config_reloads_total", "Configurations taken.", value=self.reloads)
         yield CounterMetricFamily(
             "gateway_config_reload_failures_total", "Configurations refused.", value=self.reload_failures
-        )
-        yield CounterMetricFamily(
-            "gateway_access_log_dropped_total", "Log lines dropped.", value=gateway.access_log.dropped
         )
         limiters = (("user", gateway.user_limiter), ("address", gateway.address_limiter))
         local = GaugeMetricFamily("gateway_limiter_local", "1 while Redis is away.", labels=("limit",))

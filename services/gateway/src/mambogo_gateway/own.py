@@ -7,15 +7,20 @@ Only requests without content come here, answers are collected whole: they are s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from mambogo_gateway import errors
+from mambogo_gateway.errors import GatewayError
 from mambogo_gateway.parsing.request import RequestHead
 from mambogo_gateway.proxy.heads import request_id_of
+
+# Ours to say: the answer is collected whole, and the connection is the proxy's.
+_FRAMING: Final = frozenset({b"content-length", b"connection", b"transfer-encoding"})
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +31,40 @@ AsgiApplication = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class OwnEndpoints:
-    """Calls an ASGI application with requests that the proxy has read."""
+    """An ASGI application, run by its lifespan, called with requests that the proxy has read."""
 
     def __init__(self, application: AsgiApplication) -> None:
         self._application = application
+        self._to_lifespan: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_lifespan: asyncio.Queue[Message] = asyncio.Queue()
+        self._lifespan: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Run the application's start; raises GatewayError when it refuses."""
+        scope: Message = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        self._lifespan = asyncio.get_running_loop().create_task(
+            _as_coroutine(self._application(scope, self._to_lifespan.get, self._from_lifespan.put))
+        )
+        await self._pass("lifespan.startup")
+
+    async def stop(self) -> None:
+        """Run the application's end."""
+        if self._lifespan is not None:
+            await self._pass("lifespan.shutdown")
+            await self._lifespan
+            self._lifespan = None
+
+    async def _pass(self, event: str) -> None:
+        assert self._lifespan is not None  # noqa: S101
+        await self._to_lifespan.put({"type": event})
+        answer = asyncio.ensure_future(self._from_lifespan.get())
+        await asyncio.wait((answer, self._lifespan), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            cause = self._lifespan.exception()
+            raise GatewayError("own-endpoints", f"the own endpoints ended at {event}: {cause!r}") from cause
+        if answer.result()["type"] != f"{event}.complete":
+            raise GatewayError("own-endpoints", f"the own endpoints refused {event}")
 
     async def answer(self, request: RequestHead, *, close: bool) -> bytes:
         """The whole response, ready to be written."""
@@ -39,9 +74,13 @@ class OwnEndpoints:
         except Exception:
             logger.exception("an own endpoint failed")
             return errors.INTERNAL_ERROR.render(
-                request_id=request_id_of(request), close=close, head_only=False
+                request_id=request_id_of(request), close=close, head_only=request.method == b"HEAD"
             )
         return exchange.render(close=close, head_only=request.method == b"HEAD")
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable
 
 
 class _AsgiExchange:
@@ -63,7 +102,7 @@ class _AsgiExchange:
     def render(self, *, close: bool, head_only: bool) -> bytes:
         body = b"".join(self._body)
         lines = [b"HTTP/1.1 %d %b" % (self._status, HTTPStatus(self._status).phrase.encode())]
-        lines += [b"%b: %b" % (name, value) for name, value in self._fields if name != b"content-length"]
+        lines += [b"%b: %b" % (name, value) for name, value in self._fields if name.lower() not in _FRAMING]
         lines.append(b"content-length: %d" % len(body))
         if close:
             lines.append(b"connection: close")

@@ -19,6 +19,7 @@ class Route:
     """A route as the data plane uses it; methods are bytes because requests are."""
 
     id: str
+    path: str
     service: str
     methods: frozenset[bytes]
     public_methods: frozenset[bytes]
@@ -87,6 +88,7 @@ def _search(node: _Node, segments: list[bytes], index: int) -> Route | None:
 def _compile(route: RouteConfig) -> Route:
     return Route(
         id=route.id,
+        path=route.path,
         service=route.service,
         methods=frozenset(method.encode() for method in route.methods),
         public_methods=frozenset(method.encode() for method in route.public_methods),

@@ -21,7 +21,7 @@ from mambogo_gateway.proxy.upstream import UpstreamConnection
 
 logger = logging.getLogger(__name__)
 
-# The precision of every timeout, and the time for which log lines wait.
+# The precision of every timeout.
 SWEEP_SECONDS: Final = 0.1
 # A new pod is used this much after discovery knows of it.
 DISCOVERY_SECONDS: Final = 0.25
@@ -57,12 +57,11 @@ class Upkeep:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def sweep(self) -> None:
-        """Expire what is overdue and flush the log."""
+        """Expire what is overdue."""
         now = self._gateway.loop.time()
         overdue = [client for client in self._gateway.connections if client.expires_at <= now]
         for client in overdue:
             client.expired()
-        self._gateway.access_log.flush()
 
     def every_second(self) -> None:
         """Close idle connections to pods, forget idle limits, and look at the configuration file."""

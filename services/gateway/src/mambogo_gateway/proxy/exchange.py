@@ -30,6 +30,7 @@ from mambogo_gateway.parsing.response import (
     parse_response_head,
 )
 from mambogo_gateway.proxy import heads
+from mambogo_gateway.proxy.outcomes import ANSWERED, CLIENT_GONE, STALLED, TRUNCATED
 from mambogo_gateway.proxy.upstream import UpstreamConnection
 from mambogo_gateway.resilience.deadlines import deadline_value
 
@@ -49,12 +50,6 @@ _MAX_INTERIM: Final = 16
 _LEASES_TO_WAIT_FOR: Final = 5
 _FAILURE_STATUSES: Final = frozenset({502, 503, 504})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-# What became of an exchange, for metrics and the access log.
-ANSWERED: Final = "answered"
-CLIENT_GONE: Final = "client-gone"
-TRUNCATED: Final = "truncated"
-STALLED: Final = "stalled"
 
 
 class Exchange:
