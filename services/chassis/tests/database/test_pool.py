@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import psycopg
 import pytest
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
 from prometheus_client import CollectorRegistry
-from support.data import eventually, opened, scalar
 
 from mambogo_chassis.database import (
     Database,
@@ -21,6 +21,7 @@ from mambogo_chassis.database import (
     PoolExhaustedError,
 )
 from mambogo_chassis.database.errors import TransactionAbortedError
+from support.data import eventually, opened, scalar
 
 # What any bounded wait below may take at most, however loaded the machine: far from for ever.
 BOUND_SECONDS = 20.0
@@ -35,10 +36,14 @@ async def test_a_transaction_commits_when_its_block_ends(postgres_database: Fres
 
 async def test_a_transaction_rolls_back_when_its_block_raises(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database) as database:
-        with pytest.raises(ZeroDivisionError):
+
+        async def fail() -> None:
             async with database.transaction() as connection:
                 await connection.execute("CREATE TABLE t (n int)")
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
         assert await scalar(database, "SELECT to_regclass('t')") is None
 
 
@@ -62,10 +67,14 @@ async def test_a_cancelled_transaction_leaves_nothing_and_gives_its_connection_b
 
 async def test_a_swallowed_error_is_not_taken_for_a_commit(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database) as database:
-        with pytest.raises(TransactionAbortedError):
+
+        async def swallow() -> None:
             async with database.transaction() as connection:
-                with pytest.raises(psycopg.errors.UndefinedTable):
+                with suppress(psycopg.errors.UndefinedTable):
                     await connection.execute("SELECT * FROM missing")
+
+        with pytest.raises(TransactionAbortedError):
+            await swallow()
 
 
 async def test_errors_of_the_sql_itself_pass_through(postgres_database: FreshDatabase) -> None:
@@ -110,11 +119,11 @@ async def test_a_hundred_concurrent_first_requests_are_all_served(postgres_datab
 
 async def test_a_lock_wait_is_bounded_and_typed(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database, db_lock_timeout_seconds=0.1) as database:
+        lock = "SELECT pg_advisory_xact_lock(1)"
         async with database.transaction() as first:
-            await first.execute("SELECT pg_advisory_xact_lock(1)")
+            await first.execute(lock)
             with pytest.raises(DatabaseContentionError):
-                async with database.transaction() as second:
-                    await second.execute("SELECT pg_advisory_xact_lock(1)")
+                await scalar(database, lock)
 
 
 async def test_a_long_statement_is_ended_by_the_server(postgres_database: FreshDatabase) -> None:
@@ -141,11 +150,15 @@ async def test_an_idle_connection_that_died_is_replaced_unseen(postgres_database
 
 async def test_a_connection_that_dies_in_a_transaction_is_typed(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database) as database:
-        with pytest.raises(DatabaseUnavailableError) as caught:
+
+        async def work() -> None:
             async with database.transaction() as connection:
                 await connection.execute("SELECT 1")
                 _end_sessions(postgres_database)
                 await connection.execute("SELECT 1")
+
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            await work()
         assert not caught.value.outcome_unknown
 
 
@@ -153,10 +166,14 @@ async def test_a_connection_that_dies_before_commit_leaves_the_outcome_unknown(
     postgres_database: FreshDatabase,
 ) -> None:
     async with opened(postgres_database) as database:
-        with pytest.raises(DatabaseUnavailableError) as caught:
+
+        async def work() -> None:
             async with database.transaction() as connection:
                 await connection.execute("SELECT 1")
                 _end_sessions(postgres_database)
+
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            await work()
         assert caught.value.outcome_unknown
 
 
@@ -207,12 +224,16 @@ async def test_a_frozen_database_never_hangs_a_caller(own_postgres: PostgresServ
 async def test_a_database_frozen_in_mid_transaction_is_typed(own_postgres: PostgresServer) -> None:
     with own_postgres.database() as test_database:
         async with opened(test_database, db_transaction_timeout_seconds=0.5) as database:
+
+            async def work() -> None:
+                async with database.transaction() as connection:
+                    await connection.execute("SELECT 1")
+                    own_postgres.pause()
+                    await connection.execute("SELECT 1")
+
             try:
                 with pytest.raises(DatabaseTimeoutError):
-                    async with database.transaction() as connection:
-                        await connection.execute("SELECT 1")
-                        own_postgres.pause()
-                        await connection.execute("SELECT 1")
+                    await work()
             finally:
                 own_postgres.unpause()
             await eventually("the database to answer", lambda: _answers(database))
@@ -229,23 +250,25 @@ async def test_a_wrong_password_is_named_in_the_error(postgres_database: FreshDa
 
 
 async def test_a_busy_pool_counts_as_healthy(postgres_database: FreshDatabase) -> None:
-    async with opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=0.1) as database:
-        async with database.transaction():
-            assert (await database.ping()).up
+    async with (
+        opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=0.1) as database,
+        database.transaction(),
+    ):
+        assert (await database.ping()).up
 
 
 async def test_the_gauges_show_what_the_pool_does(postgres_database: FreshDatabase) -> None:
     registry = CollectorRegistry()
-    async with opened(
-        postgres_database, registry=registry, db_pool_max=1, db_pool_wait_seconds=0.1
-    ) as database:
-        async with database.transaction():
-            with pytest.raises(PoolExhaustedError):
-                await scalar(database, "SELECT 1")
-            labels = {"pool": "chassis-tests"}
-            assert registry.get_sample_value("db_pool_connections", labels | {"state": "in_use"}) == 1
-            assert registry.get_sample_value("db_pool_connections_max", labels) == 1
-            assert registry.get_sample_value("db_pool_exhausted_total", labels) == 1
+    async with (
+        opened(postgres_database, registry=registry, db_pool_max=1, db_pool_wait_seconds=0.1) as database,
+        database.transaction(),
+    ):
+        with pytest.raises(PoolExhaustedError):
+            await scalar(database, "SELECT 1")
+        labels = {"pool": "chassis-tests"}
+        assert registry.get_sample_value("db_pool_connections", labels | {"state": "in_use"}) == 1
+        assert registry.get_sample_value("db_pool_connections_max", labels) == 1
+        assert registry.get_sample_value("db_pool_exhausted_total", labels) == 1
     assert registry.get_sample_value("db_pool_connections_max", {"pool": "chassis-tests"}) is None
 
 

@@ -8,10 +8,10 @@ import pytest
 from mambogo_testkit.dependencies.kafka import TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
-from support.data import chassis_template, opened
-from support.pipeline import Pipeline
 
 from mambogo_chassis.database import Database
+from support.data import chassis_template, opened
+from support.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,10 @@ async def test_a_handler_that_raises_gets_bounded_tries_and_its_neighbours_none_
     assert await pipeline.effects() == ["o-1", "o-2"]
     assert 3 <= len(tries) <= 4  # the batch, then three by itself
     [letter] = await pipeline.records(pipeline.topic + ".dlt")
-    assert (letter.header("dlt-reason"), letter.header("dlt-detail")) == ("handler-failed", "builtins.KeyError")
+    assert (letter.header("dlt-reason"), letter.header("dlt-detail")) == (
+        "handler-failed",
+        "builtins.KeyError",
+    )
 
 
 async def test_a_handler_that_fails_at_first_takes_effect_once(pipeline: Pipeline) -> None:
@@ -167,12 +170,16 @@ async def test_a_locked_row_is_waited_for_and_nothing_becomes_a_dead_letter(
     async with opened(postgres_database, db_lock_timeout_seconds=0.05) as impatient:
         with psycopg.connect(postgres_database.dsn) as lock:
             lock.execute("LOCK TABLE effect IN ACCESS EXCLUSIVE MODE")
-            consumer = pipeline.consumer(registry=registry, database=impatient, consumer_contention_attempts=1000)
+            consumer = pipeline.consumer(
+                registry=registry, database=impatient, consumer_contention_attempts=1000
+            )
             member = pipeline.run_consumer(consumer)
             pipeline.produce(pipeline.event("o-1"), pipeline.event("o-2"))
 
             async def rewound() -> bool:
-                return (registry.get_sample_value("consumer_rewinds_total", {"group": pipeline.group}) or 0) >= 3
+                return (
+                    registry.get_sample_value("consumer_rewinds_total", {"group": pipeline.group}) or 0
+                ) >= 3
 
             await eventually("three rewinds", rewound)
             lock.rollback()
@@ -218,7 +225,9 @@ async def test_a_batch_that_takes_longer_than_a_transaction_may_is_split(
         await member.stop()
 
 
-async def test_a_database_that_dies_costs_nothing(own_postgres: PostgresServer, kafka_topics: TopicSpace) -> None:
+async def test_a_database_that_dies_costs_nothing(
+    own_postgres: PostgresServer, kafka_topics: TopicSpace
+) -> None:
     with own_postgres.database(chassis_template(own_postgres)) as fresh:
         async with opened(fresh, db_pool_wait_seconds=0.3) as database:
             topic = kafka_topics.create("orders")
@@ -250,7 +259,9 @@ async def test_a_frozen_database_is_outlasted(own_postgres: PostgresServer, kafk
             pipeline.produce(pipeline.event("o-2"))
 
             async def rewound() -> bool:
-                return (registry.get_sample_value("consumer_rewinds_total", {"group": pipeline.group}) or 0) > 0
+                return (
+                    registry.get_sample_value("consumer_rewinds_total", {"group": pipeline.group}) or 0
+                ) > 0
 
             await eventually("a rewind", rewound)
             await asyncio.to_thread(own_postgres.unpause)
@@ -260,7 +271,9 @@ async def test_a_frozen_database_is_outlasted(own_postgres: PostgresServer, kafk
 
 async def test_a_broker_that_dies_costs_nothing(database: Database, own_kafka: KafkaBroker) -> None:
     with own_kafka.topics() as topics:
-        pipeline = Pipeline(database, topics.bootstrap_servers, topics.create("orders"), group=topics.name("g"))
+        pipeline = Pipeline(
+            database, topics.bootstrap_servers, topics.create("orders"), group=topics.name("g")
+        )
         member = pipeline.run_consumer()
         pipeline.produce(*(pipeline.event(f"o-{number}") for number in range(20)))
         await pipeline.await_effects(20)
@@ -462,7 +475,9 @@ def _produce_each(pipeline: Pipeline, orders: list[str]) -> None:
     for start in range(0, len(orders), 50):
         for order in orders[start : start + 5]:
             pipeline.produce(pipeline.event(order), key=order.encode())
-        pipeline.produce(*(pipeline.event(order) for order in orders[start + 5 : start + 50]), key=orders[start].encode())
+        pipeline.produce(
+            *(pipeline.event(order) for order in orders[start + 5 : start + 50]), key=orders[start].encode()
+        )
 
 
 def _changed(value: bytes, **changes: object) -> bytes:

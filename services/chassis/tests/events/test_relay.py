@@ -90,7 +90,8 @@ async def test_events_of_another_process_are_found_by_polling(pipeline: Pipeline
     # Behind the outbox' back: nothing wakes the relay up.
     async with pipeline.database.connection() as connection:
         await connection.execute(
-            "INSERT INTO outbox (event_id, topic, key, shard, value) SELECT 'x', topic, key, shard, value FROM outbox"
+            "INSERT INTO outbox (event_id, topic, key, shard, value)"
+            " SELECT 'x', topic, key, shard, value FROM outbox"
         )
     await pipeline.await_published()
     assert len(await pipeline.records()) == 2
@@ -106,7 +107,9 @@ async def test_an_event_that_kafka_refuses_holds_up_its_aggregate_only(
     pipeline.run_relay(relay)
 
     async def others_sent() -> bool:
-        return await scalar(pipeline.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 1
+        return bool(
+            await scalar(pipeline.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 1
+        )
 
     await eventually("the other events to be sent", others_sent)
     [(attempts, error)] = await rows(
@@ -173,9 +176,7 @@ async def test_a_round_is_bounded_in_bytes(pipeline: Pipeline) -> None:
     assert await pipeline.relay().round() == 8
 
 
-async def test_the_relay_outlives_kafka(
-    postgres_database: FreshDatabase, own_kafka: KafkaBroker
-) -> None:
+async def test_the_relay_outlives_kafka(postgres_database: FreshDatabase, own_kafka: KafkaBroker) -> None:
     async with opened(postgres_database) as database:
         with own_kafka.topics() as topics:
             pipeline = Pipeline(database, topics.bootstrap_servers, topics.create("orders"), group="g")
@@ -198,7 +199,9 @@ async def test_the_relay_outlives_kafka(
             await pipeline.close()
 
 
-async def test_the_relay_starts_without_kafka(postgres_database: FreshDatabase, own_kafka: KafkaBroker) -> None:
+async def test_the_relay_starts_without_kafka(
+    postgres_database: FreshDatabase, own_kafka: KafkaBroker
+) -> None:
     async with opened(postgres_database) as database:
         with own_kafka.topics() as topics:
             pipeline = Pipeline(database, topics.bootstrap_servers, topics.create("orders"), group="g")
@@ -246,7 +249,6 @@ async def test_stop_ends_the_relay(pipeline: Pipeline) -> None:
     await pipeline.await_published()
     relay.stop()
     await asyncio.wait_for(task, 10)
-
 
 
 async def _write_aggregate(pipeline: Pipeline, aggregate: str, steps: int) -> None:

@@ -123,7 +123,7 @@ class Pipeline:
         """The effects, once there are at least `number`."""
 
         async def enough() -> bool:
-            return await scalar(self.database, "SELECT count(*) FROM effect") >= number
+            return bool(await scalar(self.database, "SELECT count(*) FROM effect") >= number)
 
         await eventually(f"{number} effects", enough)
         return await self.effects()
@@ -132,7 +132,9 @@ class Pipeline:
         """Return when nothing is pending in the outbox."""
 
         async def empty() -> bool:
-            return await scalar(self.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+            return bool(
+                await scalar(self.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+            )
 
         await eventually("the outbox to be empty", empty)
 

@@ -133,9 +133,7 @@ class EventConsumer:
     async def run(self, source: Source | None = None) -> None:
         """Consume until `stop`. Survives any absence of database and Kafka."""
         while not self._stop.is_set():
-            source = source or KafkaSource(
-                self._settings.kafka_bootstrap_servers, group=self._group, topics=sorted(self._topics)
-            )
+            source = source or KafkaSource(self._settings, group=self._group, topics=sorted(self._topics))
             try:
                 await source.open()
                 await self._consume(source)
@@ -173,6 +171,7 @@ class EventConsumer:
         except _TryAgainLaterError as signal:
             await self._put_back(source, records[done:], signal)
         else:
+            self._contention.clear()
             self._backoff_seconds = self._settings.consumer_backoff_seconds
 
     async def _take_some(self, works: Sequence[_Work]) -> int:

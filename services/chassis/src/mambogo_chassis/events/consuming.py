@@ -19,11 +19,11 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mambogo_chassis.events.records import InboundRecord
+from mambogo_chassis.events.settings import EventSettings
 
 # A batch has to be done within this, or the member is thrown out and its partitions move.
 MAX_POLL_SECONDS: Final = 120.0
 _FETCH_SECONDS: Final = 0.5
-_SESSION_SECONDS: Final = 10
 
 Partition = tuple[str, int]
 Offsets = Mapping[Partition, int]
@@ -36,10 +36,12 @@ class ConsumerLostError(Exception):
     """The client broke for good and has to be made anew; nothing is lost, its offsets are in Kafka."""
 
 
-def consumer_config(bootstrap_servers: str, group: str) -> dict[str, Any]:
+def consumer_config(settings: EventSettings, group: str) -> dict[str, Any]:
     """librdkafka's settings, each with its reason."""
+    instance = settings.consumer_instance_id
     return {
-        "bootstrap.servers": bootstrap_servers,
+        **({} if instance is None else {"group.instance.id": instance}),
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
         "group.id": group,
         "client.id": group,
         # Offsets are committed by hand, after the effect: both kinds of automatism lose records at a crash.
@@ -48,7 +50,7 @@ def consumer_config(bootstrap_servers: str, group: str) -> dict[str, Any]:
         # A new group, or one whose offsets expired, starts at the beginning: the inbox drops what it knows.
         "auto.offset.reset": "earliest",
         "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": _SESSION_SECONDS * 1000,
+        "session.timeout.ms": settings.consumer_session_seconds * 1000,
         "max.poll.interval.ms": int(MAX_POLL_SECONDS * 1000),
         # librdkafka would otherwise fetch 64 MiB ahead.
         "queued.min.messages": 2000,
@@ -67,8 +69,8 @@ def consumer_config(bootstrap_servers: str, group: str) -> dict[str, Any]:
 class KafkaSource:
     """One member of a consumer group."""
 
-    def __init__(self, bootstrap_servers: str, *, group: str, topics: Sequence[str]) -> None:
-        self._config = consumer_config(bootstrap_servers, group)
+    def __init__(self, settings: EventSettings, *, group: str, topics: Sequence[str]) -> None:
+        self._config = consumer_config(settings, group)
         self._topics = list(topics)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-consume")
         self._consumer: Consumer | None = None

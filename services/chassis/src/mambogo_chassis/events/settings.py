@@ -13,25 +13,31 @@ class EventSettings(BaseModel):
     kafka_bootstrap_servers: str
 
     # One round of the relay: enough to fill Kafka's batches, small enough to be repeated after a crash.
-    relay_batch_events: int = Field(500, ge=1, le=5000)
+    relay_batch_events: int = Field(default=500, ge=1, le=5000)
     # After an append: lets the transaction commit, and others join the round.
-    relay_gather_seconds: float = Field(0.01, ge=0, le=1)
+    relay_gather_seconds: float = Field(default=0.01, ge=0, le=1)
     # Pause of an idle relay; what another process appended waits at most this long.
-    relay_idle_seconds: float = Field(1.0, gt=0, le=10)
+    relay_idle_seconds: float = Field(default=1.0, gt=0, le=10)
     # A round holds a transaction open until Kafka has acknowledged, so it has to end, and before the server
     # ends it (db.idle-in-transaction-seconds, 15 s).
-    relay_publish_timeout_seconds: float = Field(10.0, gt=0, le=10)
+    relay_publish_timeout_seconds: float = Field(default=10.0, gt=0, le=10)
     # Published rows are kept this long, for audits and for a topic that has to be filled again.
-    outbox_retention_seconds: float = Field(3600.0, ge=0)
+    outbox_retention_seconds: float = Field(default=3600.0, ge=0)
 
-    consumer_batch_records: int = Field(500, ge=1, le=5000)
+    # A member that died without leaving is replaced after this. Its heartbeats come from a native thread, so
+    # a busy event loop does not cost it its partitions.
+    consumer_session_seconds: int = Field(default=10, ge=6, le=300)
+    # Only where names are stable (a StatefulSet): a restarted member then takes its partitions over at once.
+    # Two members with one name throw each other out.
+    consumer_instance_id: str | None = None
+    consumer_batch_records: int = Field(default=500, ge=1, le=5000)
     # Longer than Kafka keeps a record that could be delivered again (default retention 24 h), with a margin.
-    inbox_retention_seconds: float = Field(7 * 86_400.0, gt=0)
+    inbox_retention_seconds: float = Field(default=7 * 86_400.0, gt=0)
     # Tries of a record whose handler raises; then it becomes a dead letter.
-    consumer_attempts: int = Field(3, ge=1, le=20)
-    consumer_retry_seconds: float = Field(0.05, ge=0, le=5)
+    consumer_attempts: int = Field(default=3, ge=1, le=20)
+    consumer_retry_seconds: float = Field(default=0.05, ge=0, le=5)
     # Rewinds of a record that meets locks or timeouts; with pauses of up to 5 s these are about 80 s.
-    consumer_contention_attempts: int = Field(20, ge=1, le=1000)
+    consumer_contention_attempts: int = Field(default=20, ge=1, le=1000)
     # Rewind pauses: the first, doubled up to the last.
-    consumer_backoff_seconds: float = Field(0.1, gt=0, le=10)
-    consumer_backoff_max_seconds: float = Field(5.0, gt=0, le=30)
+    consumer_backoff_seconds: float = Field(default=0.1, gt=0, le=10)
+    consumer_backoff_max_seconds: float = Field(default=5.0, gt=0, le=30)

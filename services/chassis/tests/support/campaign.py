@@ -1,0 +1,249 @@
+"""Runs the sample service as processes, kills it at failpoints, restarts it, and collects the evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from mambogo_testkit.dependencies.kafka import TopicSpace
+from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
+
+import mambogo_chassis
+from mambogo_chassis.failpoint_actions import CRASH_STATUS
+from support.audit import Evidence
+from support.pipeline import committed_lag, read_all
+
+SHOP_PLACES = (
+    "idempotency.stored",
+    "idempotency.committed",
+    "relay.claimed",
+    "relay.published",
+    "relay.marked",
+    "relay.committed",
+)
+LEDGER_PLACES = ("consumer.fetched", "consumer.effected", "consumer.applied", "consumer.committed")
+# The hit of its place at which a process dies: late enough that it did some work, early enough to get there.
+_HITS = {"idempotency": 25, "relay": 4, "consumer": 4}
+_TIMEOUT_SECONDS = 240.0
+# A pipeline that stands still for this long has done all that it will ever do.
+_STILL_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The product and the sample, as they are or with a planted bug."""
+
+    source: Path
+    sample: Path
+
+    @classmethod
+    def own(cls) -> Tree:
+        """The tree under test."""
+        return cls(
+            Path(mambogo_chassis.__file__).parent.parent, Path(__file__).parent.parent / "crash" / "sample"
+        )
+
+    def planted(self, patch: Path, target: Path) -> Tree:
+        """A copy with `patch` applied; raises CalledProcessError when it does not apply cleanly."""
+        shutil.copytree(
+            self.source / "mambogo_chassis",
+            target / "src" / "mambogo_chassis",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        shutil.copytree(self.sample, target / "sample", ignore=shutil.ignore_patterns("__pycache__"))
+        command = ["/usr/bin/env", "git", "apply", "--unidiff-zero", str(patch)]
+        # Outside of any repository: git would else look for the paths in its index.
+        environ = {
+            **os.environ,
+            "GIT_CEILING_DIRECTORIES": str(target.parent),
+            "GIT_DIR": str(target / ".none"),
+        }
+        subprocess.run(command, cwd=target, env=environ, check=True, capture_output=True)
+        return Tree(target / "src", target / "sample")
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that is started again whenever it dies at a failpoint, with the next one on its list."""
+
+    tree: Tree
+    command: list[str]
+    places: list[str]
+    log: Path
+    crashes: Counter[str] = field(default_factory=Counter)
+    _process: subprocess.Popen[bytes] | None = None
+    _place: str | None = None
+
+    def tend(self) -> None:
+        """Start it, or start it again."""
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return
+            assert status == CRASH_STATUS, (
+                f"{self.command[0]} ended with {status}: {self.log.read_text()[-3000:]}"
+            )
+            assert self._place is not None
+            self.crashes[self._place] += 1
+        self._place = self.places.pop(0) if self.places else None
+        self._process = self._start()
+
+    def finish(self) -> None:
+        """From now on run without failpoints."""
+        self.places.clear()
+        if self._place is not None and self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self.tend()
+
+    def stop(self) -> None:
+        """SIGTERM, and the clean end that it has to be answered with."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(30) == 0, self.log.read_text()[-3000:]
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environ = {**os.environ, "PYTHONPATH": f"{self.tree.source}:{self.tree.sample}"}
+        environ["SPRING_PROFILES_ACTIVE"] = "test"
+        if self._place is not None:
+            hit = _HITS[self._place.partition(".")[0]]
+            environ["MAMBOGO_FAILPOINTS"] = f"{self._place}=crash@{hit}"
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, str(self.tree.sample / self.command[0]), *self.command[1:]],
+                env=environ,
+                stdout=log,
+                stderr=log,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a campaign brought to light."""
+
+    evidence: Evidence
+    crashes: Counter[str]
+    replays: int
+    retried: int
+    repeated_events: int
+
+
+class Campaign:
+    """One run of the sample service under crashes."""
+
+    def __init__(self, tree: Tree, database: FreshDatabase, topics: TopicSpace, directory: Path) -> None:
+        self._database = database
+        self._bootstrap_servers = topics.bootstrap_servers
+        self._topic = topics.create("orders", partitions=4)
+        self._group = topics.name("ledger")
+        self._history = directory / "history.ndjson"
+        self._stop_file = directory / "stop"
+        self._port = _free_port()
+        common = [database.dsn, self._bootstrap_servers, self._topic]
+        self._shop = Process(tree, ["shop.py", str(self._port), *common], [], directory / "shop.log")
+        self._ledger = Process(tree, ["ledger.py", *common, self._group], [], directory / "ledger.log")
+        self._tree = tree
+
+    def run(self, *, operations: int, rounds: int, clients: int = 16) -> Outcome:
+        """At least `operations` orders while each place kills its process `rounds` times."""
+        self._shop.places.extend(SHOP_PLACES * rounds)
+        self._ledger.places.extend(LEDGER_PLACES * rounds)
+        buying = self._start_clients(operations, clients)
+        try:
+            self._tend_until_bought(buying)
+            self._shop.finish()
+            self._ledger.finish()
+            self._await_stillness()
+            self._shop.stop()
+            self._ledger.stop()
+        finally:
+            for process in (self._shop, self._ledger):
+                process.kill()
+            buying.kill()
+            buying.wait()
+        return self._collect()
+
+    def _start_clients(self, operations: int, clients: int) -> subprocess.Popen[bytes]:
+        program = str(self._tree.sample / "client.py")
+        numbers = [str(operations), str(clients)]
+        return subprocess.Popen(
+            [sys.executable, program, str(self._port), str(self._history), str(self._stop_file), *numbers]
+        )
+
+    def _tend_until_bought(self, buying: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while buying.poll() is None:
+            assert time.monotonic() < deadline, (
+                f"clients did not end; {self._shop.places} {self._ledger.places}"
+            )
+            self._shop.tend()
+            self._ledger.tend()
+            if not self._shop.places and not self._ledger.places:
+                self._stop_file.touch()
+            time.sleep(0.02)
+        assert buying.returncode == 0
+
+    def _await_stillness(self) -> None:
+        """Until everything has arrived, or nothing has moved for a while (a planted bug lost it)."""
+        last, since = (-1, -1), time.monotonic()
+        deadline = since + _TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            self._shop.tend()
+            self._ledger.tend()
+            left = self._pending(), committed_lag(self._bootstrap_servers, self._topic, self._group)
+            if left == (0, 0):
+                return
+            if left != last:
+                last, since = left, time.monotonic()
+            if time.monotonic() - since > _STILL_SECONDS and self._is_joined():
+                return
+            time.sleep(0.2)
+
+    def _is_joined(self) -> bool:
+        return committed_lag(self._bootstrap_servers, self._topic, self._group) == 0
+
+    def _pending(self) -> int:
+        with psycopg.connect(self._database.dsn) as connection:
+            row = connection.execute("SELECT count(*) FROM outbox WHERE published_at IS NULL").fetchone()
+            return row[0] if row else 0
+
+    def _collect(self) -> Outcome:
+        history = [json.loads(line) for line in self._history.read_text("utf-8").splitlines()]
+        events = [
+            json.loads(record.value or b"")["data"]["order_id"]
+            for record in read_all(self._bootstrap_servers, self._topic)
+        ]
+        with psycopg.connect(self._database.dsn) as connection:
+            orders = connection.execute("SELECT order_id, reference FROM orders").fetchall()
+            effects = [row[0] for row in connection.execute("SELECT order_id FROM ledger").fetchall()]
+        return Outcome(
+            Evidence({line["reference"]: line.get("order_id") for line in history}, orders, events, effects),
+            self._shop.crashes + self._ledger.crashes,
+            replays=sum(bool(line.get("replay")) for line in history),
+            retried=sum(line["tries"] > 1 for line in history),
+            repeated_events=len(events) - len(set(events)),
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
