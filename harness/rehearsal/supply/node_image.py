@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 _COPY_CHUNK_BYTES = 1 << 20
 _SCRATCH = "/rehearsal-archive"
+_IMPORT = """
+set -e
+containerd > /tmp/containerd.log 2>&1 &
+for attempt in $(seq 100); do ctr version > /dev/null 2>&1 && break; sleep 0.1; done
+ctr -n k8s.io images import --all-platforms --digests {archive}
+ctr -n k8s.io content rm sha256:{digest}
+kill -TERM %1 && wait %1
+"""
+_CLEAN = """
+rm -rf /var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/{digest} \\
+  /var/lib/containerd/tmpmounts/* /tmp/* /run/containerd /var/log/*
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +73,11 @@ def preloaded_images(versions: Versions) -> tuple[PreloadedImage, ...]:
     )
 
 
-def write_archive(layer: Path, images: Sequence[PreloadedImage], target: Path) -> None:
-    """Write an image archive in Docker's format in which all images share the one `layer` (a plain tar)."""
+def write_archive(layer: Path, images: Sequence[PreloadedImage], target: Path) -> str:
+    """Write an image archive in Docker's format in which all images share the one `layer` (a plain tar).
+
+    Returns the layer's digest, without its algorithm.
+    """
     digest = _sha256(layer)
     manifest: list[dict[str, object]] = []
     with tarfile.open(target, "w") as archive:
@@ -73,6 +88,7 @@ def write_archive(layer: Path, images: Sequence[PreloadedImage], target: Path) -
             _add_bytes(archive, name, config)
             manifest.append({"Config": name, "RepoTags": [image.reference], "Layers": [f"{digest}.tar"]})
         _add_bytes(archive, "manifest.json", json.dumps(manifest).encode())
+    return digest
 
 
 def export_root(client: DockerClient, image: str, target: Path) -> None:
@@ -81,22 +97,24 @@ def export_root(client: DockerClient, image: str, target: Path) -> None:
     try:
         with target.open("wb") as file:
             for chunk in container.export(chunk_size=_COPY_CHUNK_BYTES):
-                file.write(chunk)
+                file.write(chunk)  # type: ignore[arg-type]  # the stubs say str; the engine sends bytes
     finally:
         container.remove(force=True)
 
 
-def preload(client: DockerClient, node_image: str, archive: Path, *, repository: str, tag: str) -> str:
+def preload(
+    client: DockerClient, node_image: str, archive: Path, layer_digest: str, *, repository: str, tag: str
+) -> str:
     """Import `archive` into the containerd store of `node_image`, commit the result and return its id.
 
-    The import unpacks at once: a node then starts its control plane without decompressing anything.
+    The import unpacks at once: a node then starts its control plane without decompressing anything. The packed
+    layer is dropped, for every node copies the whole store when it is made; containerd 1.6 needs only the
+    unpacked one to run an image.
     """
     config = client.images.get(node_image).attrs["Config"]
     with _running(client, node_image, archive) as container:
-        _execute(container, f"containerd >/tmp/containerd.log 2>&1 & for i in $(seq 100); do ctr version "
-                 f">/dev/null 2>&1 && break; sleep 0.1; done; ctr -n k8s.io images import --all-platforms "
-                 f"--digests {_SCRATCH} && kill -TERM %1 && wait %1")
-        _execute(container, "rm -rf /tmp/* /run/containerd /var/log/* /var/lib/containerd/tmpmounts/*")
+        _execute(container, _IMPORT.format(archive=_SCRATCH, digest=layer_digest))
+        _execute(container, _CLEAN.format(digest=layer_digest))
         committed = container.commit(
             repository=repository,
             tag=tag,
@@ -133,7 +151,7 @@ def _running(client: DockerClient, image: str, archive: Path) -> Iterator[Contai
 def _execute(container: Container, script: str) -> None:
     result = container.exec_run(["bash", "-m", "-c", script])
     if result.exit_code != 0:
-        said = result.output.decode("utf-8", "replace").strip()
+        said = result.output.decode("utf-8", "replace").strip() if isinstance(result.output, bytes) else ""
         raise EnvironmentNotReadyError(
             "NODE_IMAGE_IMPORT",
             f"the images could not be imported into the node image (code {result.exit_code}):\n{said}",
