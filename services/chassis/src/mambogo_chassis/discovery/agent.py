@@ -89,7 +89,9 @@ class EurekaAgent:
 
     async def mirror(self) -> None:
         """Make the registry's status equal to readiness, if it is not."""
-        status: InstanceStatus = "UP" if await self._is_ready() else "OUT_OF_SERVICE"
+        # DOWN, not OUT_OF_SERVICE: Eureka takes an instance's own word only for DOWN and STARTING. For others
+        # it keeps the lease's status (LeaseExistsRule), and overrides are the operators', not ours to touch.
+        status: InstanceStatus = "UP" if await self._is_ready() else "DOWN"
         if self._ended or status == self._status or (self._status is None and status != "UP"):
             return
         if await self._try("register", self._client.register(self._registration, status)):
