@@ -64,6 +64,12 @@ class Versions(_Strict):
     debian: str
 
 
+class Images(_Strict):
+    """Images that may be pulled instead of built; an empty reference is never pulled."""
+
+    debian: str
+
+
 class Ports(_Strict):
     """Ports on 127.0.0.1."""
 
@@ -123,6 +129,7 @@ class Catalogue(_Strict):
 
     cluster: ClusterSettings
     versions: Versions
+    images: Images
     ports: Ports
     node_ports: NodePorts
     network: Network

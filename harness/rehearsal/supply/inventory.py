@@ -1,0 +1,181 @@
+"""The inventory: which supplies there are, made from the catalogue's pins and the checkout's recipes.
+
+Adding a tool or an image means adding it here, or a folder below `images/`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.core.catalogue import Catalogue, Versions
+from rehearsal.supply import debian, golang, tilt
+from rehearsal.supply.golang import GoRecipe, Target, Toolchain
+from rehearsal.supply.hashing import tree_digest
+from rehearsal.supply.image_engine import docker_client
+from rehearsal.supply.images import FunctionImage, ImageContext, ImageRecipe, read_folders
+from rehearsal.supply.node_image import export_root, preload, preloaded_images, write_archive
+from rehearsal.supply.recipes import FileRecipe, ToolLocation
+
+_YARN_VERSION = "4.9.3"  # package.json of Tilt's interface: packageManager
+_KUBERNETES_DISK_BYTES = 6 << 30  # modules, compiled packages and programs on a machine that has none
+_COREDNS_DISK_BYTES = 3 << 30
+_KUBERNETES_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+)
+_NODE_PROGRAMS = (
+    *_KUBERNETES_PROGRAMS,
+    "crictl",
+    "etcd",
+    "kube-state-metrics",
+    "local-path-provisioner",
+    "metrics-server",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All supplies by name."""
+
+    files: Mapping[str, FileRecipe]
+    tools: Mapping[str, ToolLocation]
+    images: Mapping[str, ImageRecipe]
+
+
+def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
+    """Return the inventory of a checkout."""
+    toolchain_folder, versions = root / "kind" / "toolchain", catalogue.versions
+    search_path = os.environ.get("PATH", "")
+    go = Toolchain(golang.on_path(search_path))
+    node = tilt.Node(tilt.node_on_path(search_path))
+    files: list[FileRecipe] = [
+        golang.toolchain_recipe(toolchain_folder / "go.txt"),
+        tilt.node_recipe(toolchain_folder / "node.txt"),
+        kubernetes_recipe(toolchain_folder / "kubernetes", versions, go),
+        coredns_recipe(toolchain_folder / "coredns", versions, go),
+        tilt.TiltPagesRecipe(versions.tilt, toolchain_folder / "tilt", go, node, _YARN_VERSION),
+        tilt.TiltRecipe(versions.tilt, toolchain_folder / "tilt", go),
+    ]
+    images: list[ImageRecipe] = [
+        debian.recipe(versions.debian, catalogue.images.debian),
+        node_image_recipe(root / "kind" / "node-image", versions),
+        *read_folders(root / "images"),
+    ]
+    return Inventory(
+        files={recipe.name: recipe for recipe in files},
+        tools={tool.name: tool for tool in tools(versions)},
+        images={recipe.name: recipe for recipe in images},
+    )
+
+
+def tools(versions: Versions) -> tuple[ToolLocation, ...]:
+    """Return the programs that the harness runs itself."""
+    return (
+        ToolLocation("kind", "kubernetes", "bin/kind", versions.kind),
+        ToolLocation("kubectl", "kubernetes", "bin/kubectl", versions.kubernetes),
+        ToolLocation("tilt", "tilt", "bin/tilt", versions.tilt),
+    )
+
+
+def kubernetes_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> GoRecipe:
+    """Return the recipe of Kubernetes, etcd, kind and what the cluster carries besides."""
+    main = {
+        **{f"k8s.io/kubernetes/cmd/{name}": name for name in _KUBERNETES_PROGRAMS},
+        "sigs.k8s.io/cri-tools/cmd/crictl": "crictl",
+        "sigs.k8s.io/kind": "kind",
+        "k8s.io/kube-state-metrics/v2": "kube-state-metrics",
+        "go.etcd.io/etcd/server/v3": "etcd",
+    }
+    stamps = {
+        **kubernetes_stamps(f"v{versions.kubernetes}"),
+        "sigs.k8s.io/cri-tools/pkg/version.Version": versions.cri_tools,
+        "github.com/prometheus/common/version.Version": f"v{versions.kube_state_metrics}",
+    }
+    return GoRecipe(
+        name="kubernetes",
+        version=versions.kubernetes,
+        module=module,
+        targets=(
+            Target(main, stamps),
+            # It says Kubernetes' version variable as its own, so it is linked apart.
+            Target(
+                {"sigs.k8s.io/metrics-server/cmd/metrics-server": "metrics-server"},
+                kubernetes_stamps(f"v{versions.metrics_server}"),
+            ),
+            # It imports logrus under an old spelling, which collides with the others' in one call.
+            Target({"github.com/rancher/local-path-provisioner": "local-path-provisioner"}, {}),
+        ),
+        toolchain=toolchain,
+        disk_bytes=_KUBERNETES_DISK_BYTES,
+    )
+
+
+def kubernetes_stamps(version: str) -> dict[str, str]:
+    """Return the linker's variables by which programs of Kubernetes know their version.
+
+    Programs without them say v0.0.0, and kubeadm then looks the newest one up on the internet.
+    """
+    major, minor = version.removeprefix("v").split(".")[:2]
+    return {
+        "k8s.io/component-base/version.gitVersion": version,
+        "k8s.io/component-base/version.gitMajor": major,
+        "k8s.io/component-base/version.gitMinor": minor,
+        "k8s.io/component-base/version.gitCommit": "",
+        "k8s.io/client-go/pkg/version.gitVersion": version,
+    }
+
+
+def coredns_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> GoRecipe:
+    """Return the recipe of CoreDNS, which does not compile against Kubernetes' own client version."""
+    return GoRecipe(
+        name="coredns",
+        version=versions.coredns,
+        module=module,
+        targets=(Target({"github.com/coredns/coredns": "coredns"}, {}),),
+        toolchain=toolchain,
+        disk_bytes=_COREDNS_DISK_BYTES,
+    )
+
+
+def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
+    """Return the recipe of the kind node, with everything that it has from birth."""
+    preloaded = preloaded_images(versions)
+
+    def make(context: ImageContext) -> str:
+        binaries = {**dict.fromkeys(_NODE_PROGRAMS, "kubernetes"), "coredns": "coredns"}
+        staged = context.stage(folder, binaries)
+        arguments = {"DEBIAN_IMAGE": context.bases[debian.NAME].pinned}
+        system, node = f"{context.tag}-system", f"{context.tag}-node"
+        client = docker_client(context.engine)
+        try:
+            context.dockerfile(staged, tag=system, arguments=arguments, target="system")
+            context.dockerfile(staged, tag=node, arguments=arguments, target="node")
+            context.build.step.progress("preload the images of the control plane")
+            layer, archive = context.build.scratch / "system.tar", context.build.scratch / "images.tar"
+            export_root(client, system, layer)
+            digest = write_archive(layer, preloaded, archive)
+            repository, _, tag = context.tag.rpartition(":")
+            return preload(client, node, archive, digest, repository=repository, tag=tag)
+        finally:
+            context.engine.untag(system)
+            context.engine.untag(node)
+
+    return FunctionImage(
+        name="node",
+        version=f"v{versions.kubernetes}",
+        read_inputs=lambda: {
+            "folder": tree_digest(folder),
+            "preloaded": [[one.reference, *one.entrypoint, *one.command] for one in preloaded],
+        },
+        make_image=make,
+        bases=(debian.NAME,),
+        needs=("kubernetes", "coredns"),
+    )

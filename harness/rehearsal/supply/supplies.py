@@ -1,0 +1,322 @@
+"""Supplies: each tool and image from the first source that works, and what there is.
+
+Ties keys, store, recipes and engine together. What a recipe does is its own business; how files are kept is
+the store's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
+from rehearsal.core.events import Emit, step
+from rehearsal.core.paths import Paths
+from rehearsal.supply import buildkit, present
+from rehearsal.supply.building import BuildContext
+from rehearsal.supply.hashing import key_of
+from rehearsal.supply.image_engine import (
+    LABEL_KEY,
+    LABEL_SOURCE,
+    LABEL_SUPPLY,
+    DockerImages,
+    ImageEngine,
+    ImageRecord,
+    connect,
+)
+from rehearsal.supply.images import REPOSITORY, ImageContext, ImageRef, labels_of, moving_tag, pinned_tag
+from rehearsal.supply.inventory import Inventory, make_inventory
+from rehearsal.supply.status import (
+    SupplyStatus,
+    cached_status,
+    image_status,
+    missing_status,
+    render_statuses,
+)
+from rehearsal.supply.store import Store, Wanted, damages
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+__all__ = ["Supplies", "make_supplies", "render_statuses"]
+
+
+class Supplies:
+    """Tools and images of one checkout.
+
+    `engine` is only called when an image is asked for; None means that there is none to ask, which is enough
+    for tools and for `statuses`.
+    """
+
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        inventory: Inventory,
+        emit: Emit,
+        engine: Callable[[], ImageEngine] | None,
+        search_path: str,
+    ) -> None:
+        self.store = Store(paths.cache / "supplies", locks=paths.locks, emit=emit)
+        self.inventory = inventory
+        self._paths = paths
+        self._emit = emit
+        self._connect = engine
+        self._search_path = search_path
+        self._wanted: dict[str, Wanted] = {}
+        self._image_keys: dict[str, str] = {}
+        self._verified: dict[str, Path] = {}
+        self._present: dict[str, Path | None] = {}
+        self._engine: ImageEngine | None = None
+
+    # Tools and files.
+
+    def tool(self, name: str) -> Path:
+        """Return a program in its pinned version: the machine's own, else ours, built if need be.
+
+        Raises ConfigurationError for an unknown name, and what a build raises.
+        """
+        location = self.inventory.tools.get(name) or _unknown(name, self.inventory.tools)
+        if found := self._present_tool(name):
+            return found
+        entry = self.store.find(self.wanted(location.supply))
+        # One program is verified, not the whole supply: its other programs are not being used.
+        if entry is not None and not damages(entry, [location.path]):
+            return entry.folder / location.path
+        return self.files(location.supply) / location.path
+
+    def files(self, name: str) -> Path:
+        """Return the folder of a file supply, verified; build it if need be."""
+        if name not in self._verified:
+            recipe = self.inventory.files.get(name) or _unknown(name, self.inventory.files)
+            wanted = self.wanted(name)
+            for needed in recipe.needs:
+                self.files(needed)
+            entry = self.store.ensure(wanted, lambda target, scratch: self._build(name, target, scratch))
+            self._verified[name] = entry.folder
+        return self._verified[name]
+
+    def wanted(self, name: str) -> Wanted:
+        """Return what a file supply should be: its key covers the keys of what it is built from."""
+        if name not in self._wanted:
+            recipe = self.inventory.files.get(name) or _unknown(name, self.inventory.files)
+            needs = {needed: self.wanted(needed).key for needed in recipe.needs}
+            inputs = {"recipe": dict(recipe.inputs()), "needs": needs}
+            self._wanted[name] = Wanted(name, recipe.version, inputs, disk_bytes=recipe.disk_bytes)
+        return self._wanted[name]
+
+    def _present_tool(self, name: str) -> Path | None:
+        if name not in self._present:
+            self._present[name] = present.find(
+                name,
+                self.inventory.tools[name].version,
+                search_path=self._search_path,
+                exclude=self._paths.cache,
+            )
+        return self._present[name]
+
+    def _build(self, name: str, target: Path, scratch: Path) -> dict[str, str]:
+        recipe, log = self.inventory.files[name], self._log(name)
+        with step(self._emit, f"supply {name}", f"{recipe.version}, log {log}") as handle:
+            return dict(recipe.build(BuildContext(name, target, scratch, log, handle, self.files)))
+
+    def _log(self, name: str) -> Path:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return self._paths.logs / "supplies" / f"{stamp}-{name}.log"
+
+    # Images.
+
+    def image(self, name: str) -> ImageRef:
+        """Return an image in the engine, pulled or built if it is not there.
+
+        Raises ConfigurationError for an unknown name, EnvironmentNotReadyError without an engine, and what a
+        build raises.
+        """
+        return self._found_image(name) or self._make_image(name)
+
+    def image_key(self, name: str) -> str:
+        """Return the key of an image: over its recipe, its bases and the files that go into it."""
+        if name not in self._image_keys:
+            recipe = self.inventory.images.get(name) or _unknown(name, self.inventory.images)
+            self._image_keys[name] = key_of(
+                {
+                    "name": name,
+                    "recipe": dict(recipe.inputs()),
+                    "bases": {base: self.image_key(base) for base in recipe.bases},
+                    "needs": {needed: self.wanted(needed).key for needed in recipe.needs},
+                }
+            )
+        return self._image_keys[name]
+
+    @property
+    def engine(self) -> ImageEngine:
+        """The container engine; raises EnvironmentNotReadyError when there is none to ask."""
+        if self._engine is None:
+            if self._connect is None:
+                raise EnvironmentNotReadyError(
+                    "ENGINE_MISSING",
+                    "images need a container engine, and none is in reach",
+                    hint="Run `rehearsal doctor`.",
+                )
+            self._engine = self._connect()
+        return self._engine
+
+    def _found_image(self, name: str) -> ImageRef | None:
+        record = self._image_record(name)
+        if record is None:
+            return None
+        recipe, key = self.inventory.images[name], self.image_key(name)
+        tag = moving_tag(name, recipe.version)
+        if tag not in record.tags:
+            self.engine.tag(record.id, tag)
+        return ImageRef(name, tag, pinned_tag(name, key), key, record.id)
+
+    def _image_record(self, name: str) -> ImageRecord | None:
+        """Return the image of the present key.
+
+        The tag finds it and the label proves it; the label alone is not enough, for an image inherits its
+        base's labels.
+        """
+        key = self.image_key(name)
+        record = self.engine.find(pinned_tag(name, key))
+        if record is None or record.labels.get(LABEL_KEY) != key or record.labels.get(LABEL_SUPPLY) != name:
+            return None
+        return record
+
+    def _make_image(self, name: str) -> ImageRef:
+        recipe, key, log = self.inventory.images[name], self.image_key(name), self._log(f"image-{name}")
+        bases = {base: self.image(base) for base in recipe.bases}
+        for needed in recipe.needs:
+            self.files(needed)
+        with self.store.workspace(f"image-{name}", recipe.disk_bytes) as scratch:
+            if found := self._found_image(name):
+                return found
+            with step(self._emit, f"image {name}", f"{recipe.version}, log {log}") as handle:
+                recipe.make(
+                    ImageContext(
+                        build=BuildContext(name, scratch, scratch, log, handle, self.files),
+                        engine=self.engine,
+                        client=lambda: buildkit.find_client(self._search_path),
+                        bases=bases,
+                        key=key,
+                        tag=pinned_tag(name, key),
+                        labels=labels_of(name, key, "built"),
+                        emit=self._emit,
+                    )
+                )
+        return self._found_image(name) or _unlabelled(name)
+
+    # Everything.
+
+    def build(self, names: Sequence[str] = ()) -> list[SupplyStatus]:
+        """Make some supplies, or all that the checkout uses; return what they are."""
+        chosen = names or [*self.inventory.tools, *self.inventory.images]
+        for name in chosen:
+            if name in self.inventory.tools:
+                self.tool(name)
+            elif name in self.inventory.images:
+                self.image(name)
+            else:
+                self.files(name)
+        return [status for status in self.statuses() if status.name in chosen]
+
+    def statuses(self) -> list[SupplyStatus]:
+        """Return what each supply is, or would come from; builds nothing and uses no network."""
+        return [*self._tool_statuses(), *self._file_statuses(), *self._image_statuses()]
+
+    def _tool_statuses(self) -> Iterable[SupplyStatus]:
+        for location in self.inventory.tools.values():
+            entry = self.store.find(self.wanted(location.supply))
+            if found := self._present_tool(location.name):
+                yield SupplyStatus(
+                    location.name, "tool", location.version, "present", True, str(found), found.stat().st_size
+                )
+            elif entry is not None:
+                yield cached_status(location.name, "tool", location.version, entry, location.path)
+            else:
+                yield missing_status(location.name, "tool", location.version, ("built",))
+
+    def _file_statuses(self) -> Iterable[SupplyStatus]:
+        for name, recipe in self.inventory.files.items():
+            entry = self.store.find(self.wanted(name))
+            if entry is not None:
+                yield cached_status(name, "files", recipe.version, entry)
+            else:
+                yield missing_status(name, "files", recipe.version, ("built",))
+
+    def _image_statuses(self) -> Iterable[SupplyStatus]:
+        for name, recipe in self.inventory.images.items():
+            record = self._image_record(name) if self._connect else None
+            if record is not None:
+                source, tag = record.labels.get(LABEL_SOURCE, "built"), pinned_tag(name, self.image_key(name))
+                yield image_status(name, recipe.version, source, record, tag)
+            else:
+                yield missing_status(name, "image", recipe.version, recipe.sources)
+
+    def verify(self) -> list[str]:
+        """Compare all cached files with their hashes; return one line for each that differs."""
+        return [
+            f"{entry.manifest.name} {entry.manifest.version}: {line}"
+            for entry in self.store.entries()
+            for line in damages(entry)
+        ]
+
+    def prune(self) -> list[str]:
+        """Remove cached files and images that the present pins do not use; return what was removed.
+
+        An image that a container still uses stays.
+        """
+        keep = {self.wanted(name).key for name in self.inventory.files}
+        removed = [str(path) for path in self.store.prune(keep)]
+        if self._connect is None:
+            return removed
+        current = {pinned_tag(name, self.image_key(name)) for name in self.inventory.images}
+        for record in self.engine.labelled(LABEL_SUPPLY):
+            name, key = record.labels[LABEL_SUPPLY], record.labels.get(LABEL_KEY, "")
+            own = pinned_tag(name, key)
+            if own in current or own not in record.tags:
+                continue
+            stale = [tag for tag in record.tags if tag.startswith(f"{REPOSITORY}/{name}:")]
+            removed += [tag for tag in stale if self.engine.untag(tag)]
+        return removed
+
+
+def make_supplies(
+    paths: Paths, catalogue: Catalogue, *, emit: Emit, docker: Callable[[], DockerClient] | None
+) -> Supplies:
+    """Return the supplies of a checkout; `docker` brings the engine up and returns a client of it.
+
+    Without `docker`, tools and statuses work and images are refused.
+    """
+
+    def engine() -> ImageEngine:
+        if docker is not None:
+            docker()  # brings the engine up and puts its address into the environment
+        return DockerImages(connect)
+
+    return Supplies(
+        paths=paths,
+        inventory=make_inventory(paths.root, catalogue),
+        emit=emit,
+        engine=engine if docker else None,
+        search_path=os.environ.get("PATH", ""),
+    )
+
+
+def _unknown(name: str, known: Iterable[str]) -> NoReturn:
+    raise ConfigurationError(
+        "SUPPLY_UNKNOWN", f"there is no supply {name!r}", hint=f"Known: {', '.join(sorted(known))}."
+    )
+
+
+def _unlabelled(name: str) -> NoReturn:
+    raise HarnessError(
+        "IMAGE_UNLABELLED",
+        f"the recipe of image {name} left no image with its tag and labels",
+        hint="Correct the recipe.",
+    )
