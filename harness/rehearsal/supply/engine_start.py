@@ -215,14 +215,18 @@ def _wait_ready(home: EngineHome, progress: Step) -> None:
 
 
 def _forget_dead_containerd(home: EngineHome) -> None:
-    """Remove containerd's pid file when it names no containerd: dockerd would wait for it in vain."""
+    """Remove containerd's pid file when it names no living containerd: dockerd would wait for it in vain.
+
+    dockerd takes any process with that number for it, a zombie that nobody reaped as well; a zombie has no
+    command line.
+    """
     record = home.exec_root / "containerd" / "containerd.pid"
     try:
         pid = int(record.read_text(encoding="ascii"))
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+        program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
     except (OSError, ValueError):
-        name = ""
-    if name != "containerd":
+        program = b""
+    if Path(program.decode(errors="replace")).name != "containerd":
         record.unlink(missing_ok=True)
 
 
