@@ -1,14 +1,14 @@
 """Edit to live: from the moment an editor saves one line until every replica answers with it.
 
-A client polls the echo service's NodePort with a new connection each time, as a developer's browser would, until each
-pod has answered with the new version text. Measured for an editor that writes the file in place, for one that writes
-a temporary file and renames it, and for `sed -i`. `tilt up` must be running and the service ready:
+A client polls the echo service's NodePort with a new connection each time, as a developer's browser would,
+until each pod has answered with the new version text. Measured for four ways in which editors save. `tilt up` must
+be running and the service ready:
 
     eval "$(rehearsal env)" && tilt up        # in one terminal
     python bench/edit_to_live.py              # in another
 
-A run in which a pod was replaced is refused: Tilt then rebuilt the image instead of updating the pods, and the number
-would be that of something else.
+A run in which a pod was replaced is refused: Tilt then rebuilt the image instead of updating the pods, and
+the number would be that of something else.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def in_place(path: Path, text: str) -> None:
 
 
 def by_backup(path: Path, text: str) -> None:
-    """Save as vim does by default: probe the folder with a file 4913, keep the old file as backup, write anew."""
+    """Save as vim does by default: probe the folder by a file 4913, move the old file away, write anew."""
     probe, backup = path.with_name("4913"), path.with_name(f"{path.name}~")
     probe.touch()
     probe.unlink()

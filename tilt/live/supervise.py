@@ -1,11 +1,11 @@
-"""Restarts a Python program when its source changes, within a fraction of a second; PID 1 of a live-updated pod.
+"""Restarts a Python program when its source changes, in a fraction of a second; PID 1 of a live pod.
 
-The dependencies are imported once, in this process; each start of the program is a fork of it that only has to
-import the program's own modules. What runs is always what is on disk: the old process has ended before the new one
-starts, and a program that does not start stays down until the next change, with its traceback in the log.
+The dependencies are imported once, in this process; each start of the program is a fork of it that only
+has to import the program's own modules. What runs is always what is on disk: the old process has ended before
+the new one starts, and a program that does not start stays down until the next change, with its traceback in the log.
 
-It serves `tilt up` alone and is mounted into the pod, never built into an image: Python 3.11's standard library is
-all it needs. It leaves copying files into the pod to Tilt, and health to the pod's probes.
+It serves `tilt up` alone and is mounted into the pod, never built into an image: Python 3.11's standard library
+is all it needs. It leaves copying files into the pod to Tilt, and health to the pod's probes.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ def seed(image: Path, live: Path) -> None:
 
 
 def preload(modules: Sequence[str], *, forbidden: Sequence[Path]) -> None:
-    """Import dependencies once. Raises ValueError for a module of the program itself: it would never change."""
+    """Import dependencies once. Raises ValueError for a module of the program itself."""
     for name in modules:
         origin = getattr(importlib.import_module(name), "__file__", None) or ""
         if any(Path(origin).is_relative_to(folder) for folder in forbidden):
             raise ValueError(f"--preload {name}: it belongs to the program, and would stay as it is now")
     gc.collect()
-    gc.freeze()  # objects from before a fork are not touched by the child's collector: their pages stay shared
+    gc.freeze()  # children's collectors leave these objects alone: their pages stay shared
 
 
 def signature(folder: Path) -> Signature:
-    """Return what tells two states of a folder's files apart: name, inode, size and time of change of each."""
+    """Return what tells two states of a folder apart: name, inode, size and time of change of each file."""
     found = []
     pending = [str(folder)]
     while pending:

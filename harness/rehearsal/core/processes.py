@@ -55,7 +55,8 @@ class ProcessFailedError(HarnessError):
         self.returncode = returncode
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel, in a forked child, to end it by SIGTERM when its parent is gone."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -137,7 +138,7 @@ def _start(
                 cwd=cwd,
                 start_new_session=True,
                 # Async-signal-safe: one prctl call, no Python state is touched.
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except OSError as error:
             raise ProcessFailedError(

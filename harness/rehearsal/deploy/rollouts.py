@@ -1,0 +1,91 @@
+"""Whether every replica of what Tilt applied is there, by the Kubernetes API.
+
+Tilt itself judges only the newest pod of a workload: an older or a missing replica stays green there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_KINDS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
+_SELECTOR = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dtilt"  # Tilt sets the label on what it applies
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One workload, as its controller reports it."""
+
+    kind: str
+    namespace: str
+    name: str
+    wanted: int
+    updated: int  # replicas of the newest template
+    ready: int
+    present: int  # replicas of any template
+    observed: bool  # whether the controller has seen the newest template
+
+    @property
+    def complete(self) -> bool:
+        """Whether all wanted replicas are of the newest template and ready, and no older one is left."""
+        return self.observed and self.updated == self.ready == self.present == self.wanted
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} {self.namespace}/{self.name}: {self.ready} of {self.wanted} replicas ready, "
+            f"{self.updated} up to date, {self.present} present"
+        )
+
+
+class Reader(Protocol):
+    """The part of a Kubernetes API client that is needed here."""
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        """Return what a path answers, parsed; None for 404."""
+
+
+def read_rollouts(api: Reader, applied: Iterable[str]) -> tuple[Rollout, ...]:
+    """Return the workloads among `applied`, which names objects as Tilt does.
+
+    That is name:kind or, where it would be ambiguous, name:kind:namespace. One that the API does not know any
+    more counts with no replica.
+    """
+    wanted = {name for name in applied if _kind(name) in _KINDS}
+    found: dict[str, Rollout] = {}
+    for kind in sorted({_kind(name) for name in wanted}):
+        answer = api.get(f"/apis/apps/v1/{_KINDS[kind]}?{_SELECTOR}") or {}
+        for item in answer.get("items", ()):
+            rollout = _rollout(kind, item)
+            for name in _names(rollout) & wanted:
+                found[name] = rollout
+    missing = tuple(_gone(name) for name in sorted(wanted - found.keys()))
+    return (*(found[name] for name in sorted(found)), *missing)
+
+
+def _kind(name: str) -> str:
+    return name.split(":")[1] if ":" in name else ""
+
+
+def _names(one: Rollout) -> set[str]:
+    short = f"{one.name}:{one.kind}"
+    return {short, f"{short}:{one.namespace}", f"{short}:{one.namespace}:apps"}
+
+
+def _gone(name: str) -> Rollout:
+    parts = [*name.split(":"), "?"]
+    return Rollout(parts[1], parts[2], parts[0], wanted=1, updated=0, ready=0, present=0, observed=False)
+
+
+def _rollout(kind: str, item: Mapping[str, Any]) -> Rollout:
+    metadata, status = item["metadata"], item.get("status", {})
+    if kind == "daemonset":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, ready = status.get("updatedNumberScheduled", 0), status.get("numberReady", 0)
+        present = status.get("currentNumberScheduled", 0)
+    else:
+        wanted = item["spec"].get("replicas", 1)
+        updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+        present = status.get("replicas", 0)
+    observed = status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+    return Rollout(kind, metadata["namespace"], metadata["name"], wanted, updated, ready, present, observed)
