@@ -6,7 +6,8 @@ The only place where layers meet concrete engines; everything below takes what i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,9 +25,13 @@ from rehearsal.core.paths import Paths
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from rehearsal.cluster.api import KubernetesApi
     from rehearsal.cluster.lifecycle import Clusters
     from rehearsal.cluster.plan import ClusterSpec
+    from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
+
+_TOOLS = ("kubectl", "kind", "tilt")
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Workshop:
     paths: Paths
     catalogue: Catalogue
     emit: Emit
+    close_console: Callable[[], None]
 
     @cached_property
     def docker(self) -> DockerClient:
@@ -75,7 +81,8 @@ class Workshop:
         from rehearsal.cluster.api import KubernetesApi
         from rehearsal.cluster.engine import DockerNodeEngine
         from rehearsal.cluster.kind import KindProgram
-        from rehearsal.cluster.lifecycle import Clusters
+        from rehearsal.cluster.api import KubernetesApi
+    from rehearsal.cluster.lifecycle import Clusters
         from rehearsal.cluster.registry import DockerRegistry
 
         return Clusters(
@@ -87,6 +94,34 @@ class Workshop:
             connect_api=KubernetesApi,
             emit=self.emit,
         )
+
+    def api(self) -> KubernetesApi:
+        """Return a client of the cluster's API."""
+        from rehearsal.cluster.api import KubernetesApi
+
+        return KubernetesApi(self.paths.kubeconfig, self.catalogue.cluster.context)
+
+    def tool_folders(self) -> list[Path]:
+        """Return the folders of this project's programs, `rehearsal` included."""
+        found = [Path(sys.executable).parent, *(self.supplies.tool(name).parent for name in _TOOLS)]
+        return list(dict.fromkeys(found))
+
+    def tilt(self) -> Tilt:
+        """Return Tilt, in the environment that it needs."""
+        from rehearsal.deploy.environment import tilt_environment
+        from rehearsal.deploy.tilt import Tilt
+
+        environment = tilt_environment(
+            self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ
+        )
+        return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
+
+    @cached_property
+    def passive_supplies(self) -> Supplies:
+        """The supplies as they are, for looking: no engine is started for them."""
+        from rehearsal.supply.supplies import make_supplies
+
+        return make_supplies(self.paths, self.catalogue, emit=self.emit, docker=None)
 
     def _taken_ranges(self) -> list[IPv4Network]:
         from rehearsal.cluster.engine import DockerNodeEngine
@@ -110,6 +145,6 @@ def workshop(command: str) -> Iterator[Workshop]:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         with Journal(folders.logs / "commands" / f"{stamp}-{command}.ndjson") as journal:
-            yield Workshop(folders, catalogue.load(root), fan_out(journal, console))
+            yield Workshop(folders, catalogue.load(root), fan_out(journal, console), console.close)
     finally:
         console.close()
