@@ -1,7 +1,8 @@
 """Finding the images by their tag, and building what is missing.
 
-The folders in `images/` describe themselves in an image.toml (see images/README.md). The
-base image is not built here: the harness supplies it.
+The folders in `images/` describe themselves in an image.toml (see images/README.md). The Debian base
+is not built here: the harness supplies it. Neither is an image rebuilt because its folder changed: that
+is `rehearsal supply build`, which knows all inputs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mambogo_testkit.errors import TestkitError
 
 # The bundle that a build step may need to trust the way to the package registries.
 _CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+_SUPPLIED = {"debian": "rehearsal/debian:bookworm"}  # without a folder
 _BUILD_TIMEOUT_SECONDS = 1800  # a cold Maven repository on a slow line
 _LOG_TAIL_LINES = 30
 
@@ -39,17 +41,12 @@ class ImageFolder:
 
 def ensure_image(client: docker.DockerClient, name: str) -> str:
     """Return the tag of the image in folder `name`, building it and what it stands on when missing."""
+    if name in _SUPPLIED:
+        return _require(client, name)
     folder = read_folder(images_root() / name)
-    if _exists(client, folder.tag):
-        return folder.tag
-    if not (folder.path / "Dockerfile").exists():
-        raise TestkitError(
-            "image-missing",
-            f"{folder.tag} is not there, and {folder.path} has no Dockerfile to build it from",
-            f"make it with: rehearsal supply build images/{name}",
-        )
-    arguments = {argument: ensure_image(client, base) for argument, base in folder.bases.items()}
-    build_image(folder, arguments)
+    if not _exists(client, folder.tag):
+        arguments = {argument: ensure_image(client, base) for argument, base in folder.bases.items()}
+        build_image(folder, arguments)
     return folder.tag
 
 
@@ -103,6 +100,15 @@ def images_root() -> Path:
     raise TestkitError(
         "image-folder", "no images/ folder was found", "run the tests from inside the repository"
     )
+
+
+def _require(client: docker.DockerClient, name: str) -> str:
+    tag = _SUPPLIED[name]
+    if not _exists(client, tag):
+        raise TestkitError(
+            "image-missing", f"{tag} is not there", f"make it with: rehearsal supply build {name}"
+        )
+    return tag
 
 
 def _exists(client: docker.DockerClient, tag: str) -> bool:

@@ -196,8 +196,9 @@ def _audience(name: str) -> dict[str, object]:
 def _refuse(answer: httpx.Response) -> None:
     if answer.is_error:
         answer.read()
+        request = f"{answer.request.method} {answer.request.url.path}"
         raise TestkitError(
             "keycloak",
-            f"{answer.request.method} {answer.request.url.path} was answered {answer.status_code}: {answer.text}",
+            f"{request} was answered {answer.status_code}: {answer.text}",
             "Keycloak's admin REST API documents the request",
         )

@@ -54,7 +54,7 @@ class ConfigServer(Server):
         return ConfigSpace(self.url, secrets.token_hex(4), self.put)
 
     def put(self, file: str, content: bytes) -> None:
-        """Write a file of the repository. The name application.yml concerns every test: on an own server only."""
+        """Write a file of the repository; application.yml concerns every test, so on an own server only."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             entry = tarfile.TarInfo(file)

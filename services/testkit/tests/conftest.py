@@ -1,0 +1,48 @@
+"""Runs whole test sessions of their own, in processes of their own, for the tests of the plugin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from mambogo_testkit.engine import connect
+from support import Session
+
+
+@pytest.fixture
+def engine_client() -> Iterator[docker.DockerClient]:
+    """A connection to the Docker engine."""
+    client = connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start_session(tmp_path: Path) -> Iterator[Session]:
+    """Start pytest on the given source; each session that still runs is killed afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(source: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        file = tmp_path / "test_inner.py"
+        file.write_text(source, encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, str(file)],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
