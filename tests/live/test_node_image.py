@@ -1,0 +1,154 @@
+"""The node image against what kind needs of it: seconds, no cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from pytest_socket import enable_socket
+from rehearsal.cluster.engine import connect
+from rehearsal.core import catalogue
+from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.waiting import wait_until
+from rehearsal.supply.node_image import preloaded_images
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+pytestmark = pytest.mark.cluster  # the image is there wherever the cluster is
+
+ROOT = Path(__file__).resolve().parents[2]
+# What kind runs in a node, by its own source.
+_COMMANDS = [
+    "bash",
+    "sh",
+    "cat",
+    "cp",
+    "mkdir",
+    "pgrep",
+    "systemctl",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+    "ctr",
+    "containerd",
+    "crictl",
+    "journalctl",
+]
+
+
+@pytest.fixture(scope="module")
+def settings() -> Catalogue:
+    """The committed catalogue."""
+    return catalogue.load(ROOT)
+
+
+@pytest.fixture(scope="module")
+def engine() -> DockerClient:
+    """The Docker engine."""
+    enable_socket()
+    return connect()
+
+
+@pytest.fixture(scope="module")
+def node(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
+    """The image as a container without its entry point, with containerd running."""
+    container = engine.containers.run(
+        f"rehearsal/node:v{settings.versions.kubernetes}",
+        entrypoint=["sleep", "300"],
+        detach=True,
+        privileged=True,
+        network_mode="none",
+        volumes=["/var"],  # as kind does: an overlay on an overlay cannot be mounted
+    )
+    try:
+        container.exec_run(["containerd"], detach=True)
+        wait_until(
+            "containerd in the node image",
+            lambda: container.exec_run(["ctr", "version"]).exit_code == 0,
+            timeout_seconds=30,
+            hint="docker logs",
+        )
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+def said(container: Container, *argv: str) -> str:
+    """Return what a command in the container prints; it has to succeed."""
+    result = container.exec_run(list(argv))
+    assert isinstance(result.output, bytes)
+    assert result.exit_code == 0, result.output.decode()
+    return result.output.decode()
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_kinds_commands_are_on_the_path(node: Container, command: str) -> None:
+    assert said(node, "bash", "-c", f"command -v {command}").startswith("/")
+
+
+def test_the_version_file_is_one_line_and_says_what_kubelet_says(
+    node: Container, settings: Catalogue
+) -> None:
+    version = f"v{settings.versions.kubernetes}"
+    assert said(node, "cat", "/kind/version") == f"{version}\n"
+    assert said(node, "kubelet", "--version").split()[-1] == version
+    assert said(node, "kubeadm", "version", "-o", "short").strip() == version
+
+
+def test_every_image_that_kubeadm_names_is_preloaded(node: Container, settings: Catalogue) -> None:
+    listing = f"kubeadm config images list --kubernetes-version=v{settings.versions.kubernetes}"
+    named = said(node, "bash", "-c", f"{listing} 2>/dev/null").split()  # it warns: there is no network
+    assert len(named) == 7, named
+    assert set(named) - _images(node) == set()
+
+
+def test_every_image_that_the_recipe_promises_is_preloaded(node: Container, settings: Catalogue) -> None:
+    promised = {image.reference for image in preloaded_images(settings.versions)}
+    assert promised - _images(node) == set()
+
+
+def test_the_sandbox_image_is_preloaded(node: Container) -> None:
+    configured = said(node, "cat", "/etc/containerd/config.toml").split('sandbox_image = "')[1].split('"')[0]
+    assert configured in _images(node)
+
+
+def test_a_preloaded_image_runs(node: Container, settings: Catalogue) -> None:
+    image = f"registry.k8s.io/coredns/coredns:v{settings.versions.coredns}"
+    ran = said(
+        node, *["ctr", "-n", "k8s.io", "run", "--rm"], image, "probe", "/usr/local/bin/coredns", "-version"
+    )
+    assert settings.versions.coredns in ran
+
+
+@pytest.mark.parametrize("name", ["default-cni.yaml", "default-storage.yaml"])
+def test_the_manifests_that_kind_applies_are_objects(node: Container, name: str) -> None:
+    objects = list(yaml.safe_load_all(said(node, "cat", f"/kind/manifests/{name}")))
+    assert all(one["kind"] and one["apiVersion"] for one in objects)
+
+
+def test_nothing_sets_limits_that_need_a_capability(node: Container) -> None:
+    assert json.loads(said(node, "cat", "/etc/containerd/cri-base.json"))["process"].get("rlimits") is None
+    units = said(node, "bash", "-c", "cat /etc/systemd/system/*.service /etc/systemd/system/*/*.conf")
+    assert "OOMScoreAdjust" not in units
+    assert "Limit" not in units
+
+
+def test_two_nodes_do_not_share_an_identity(node: Container) -> None:
+    assert said(node, "bash", "-c", "cat /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null || true") == ""
+
+
+def test_kinds_start_contract_is_in_the_configuration(engine: DockerClient, settings: Catalogue) -> None:
+    config = engine.images.get(f"rehearsal/node:v{settings.versions.kubernetes}").attrs["Config"]
+    assert config["Entrypoint"] == ["/usr/local/bin/entrypoint", "/sbin/init"]
+    assert config["StopSignal"] == "SIGRTMIN+3"
+    assert not config.get("Volumes")
+
+
+def _images(container: Container) -> set[str]:
+    return set(said(container, "ctr", "-n", "k8s.io", "images", "ls", "-q").split())
