@@ -9,7 +9,6 @@ import click
 from rehearsal.cli.cluster_commands import bring_up, json_option, profile_option, take_down, timing_option
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.core.catalogue import Timing
-from rehearsal.core.verdicts import ExitCode
 
 # What the Dockerfiles under services/ stand on; Tilt builds those, but not these.
 _BUILD_BASES = ("python", "python-build")
@@ -19,16 +18,19 @@ _BUILD_BASES = ("python", "python-build")
 @json_option
 def doctor(as_json: bool) -> int:
     """Look at the machine: what is well, what will be mended, what cannot be tested here, what blocks."""
+    # Said before the imports, which take longer than the look at the machine.
+    if not as_json:
+        click.echo("Looking at this machine ...")
     from rehearsal.cli.doctor_view import render_doctor
-    from rehearsal.stages.doctor import examine
+    from rehearsal.stages.doctor import examine, exit_code_of_rows, report_record
 
     with workshop("doctor") as shop:
-        rows = examine(shop.paths, shop.catalogue, supplies=shop.passive_supplies)
-        if as_json:
-            click.echo(json.dumps([row.as_record() for row in rows], indent=2))
-        else:
-            render_doctor(rows)
-        return ExitCode.ENVIRONMENT if any(row.blocks for row in rows) else ExitCode.PASS
+        rows = examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
+        if not as_json:
+            return exit_code_of_rows(render_doctor(rows))
+        looked = list(rows)
+        click.echo(json.dumps(report_record(looked), indent=2))
+        return exit_code_of_rows(looked)
 
 
 @click.command()
