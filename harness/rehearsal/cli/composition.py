@@ -81,8 +81,7 @@ class Workshop:
         from rehearsal.cluster.api import KubernetesApi
         from rehearsal.cluster.engine import DockerNodeEngine
         from rehearsal.cluster.kind import KindProgram
-        from rehearsal.cluster.api import KubernetesApi
-    from rehearsal.cluster.lifecycle import Clusters
+        from rehearsal.cluster.lifecycle import Clusters
         from rehearsal.cluster.registry import DockerRegistry
 
         return Clusters(
@@ -111,17 +110,18 @@ class Workshop:
         from rehearsal.deploy.environment import tilt_environment
         from rehearsal.deploy.tilt import Tilt
 
-        environment = tilt_environment(
-            self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ
-        )
+        environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
         return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
 
     @cached_property
     def passive_supplies(self) -> Supplies:
         """The supplies as they are, for looking: no engine is started for them."""
+        from rehearsal.supply.engine import Engine, EngineHome, connect, find_engine
         from rehearsal.supply.supplies import make_supplies
 
-        return make_supplies(self.paths, self.catalogue, emit=self.emit, docker=None)
+        found = find_engine(EngineHome.of(self.paths))
+        docker = (lambda: connect(found.endpoint)) if isinstance(found, Engine) else None
+        return make_supplies(self.paths, self.catalogue, emit=self.emit, docker=docker)
 
     def _taken_ranges(self) -> list[IPv4Network]:
         from rehearsal.cluster.engine import DockerNodeEngine
