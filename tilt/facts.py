@@ -1,7 +1,7 @@
 """Prints what the Tiltfile must know as one JSON object: the catalogue, and whether the registry answers.
 
-Starlark reads neither TOML nor sockets. Python 3.11's standard library is all it needs, so that plain `tilt up`
-works with any such interpreter. Checking the catalogue is left to the `rehearsal` command.
+Starlark reads neither TOML nor sockets. Python 3.11's standard library is all it needs, so that plain
+`tilt up` works with any such interpreter. Checking the catalogue is left to the `rehearsal` command.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 The dependencies are imported once, in this process; each start of the program is a fork of it that only
 has to import the program's own modules. What runs is always what is on disk: the old process has ended before
-the new one starts, and a program that does not start stays down until the next change, with its traceback in the log.
+the new one starts, and a program that does not start stays down until the next change, with its traceback in
+the log.
 
-It serves `tilt up` alone and is mounted into the pod, never built into an image: Python 3.11's standard library
-is all it needs. It leaves copying files into the pod to Tilt, and health to the pod's probes.
+It serves `tilt up` alone and is mounted into the pod, never built into an image: Python 3.11's standard
+library is all it needs. It leaves copying files into the pod to Tilt, and health to the pod's probes.
 """
 
 from __future__ import annotations

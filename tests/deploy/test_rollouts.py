@@ -1,0 +1,105 @@
+"""Whether every replica is there, from what the Kubernetes API answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rehearsal.deploy.rollouts import Rollout, read_rollouts
+
+
+class FakeApi:
+    """Answers workloads by their collection."""
+
+    def __init__(self, **collections: list[dict[str, Any]]) -> None:
+        self.collections = collections
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        assert path.endswith("?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dtilt")
+        return {"items": self.collections.get(path.split("?")[0].rsplit("/", 1)[-1], [])}
+
+
+def deployment(name: str = "echo", namespace: str = "shop", wanted: int = 2, **status: int) -> dict[str, Any]:
+    """A Deployment as the API gives it; all is well but for what `status` says."""
+    well = {
+        "observedGeneration": 3,
+        "replicas": wanted,
+        "updatedReplicas": wanted,
+        "readyReplicas": wanted,
+    }
+    return {
+        "metadata": {"name": name, "namespace": namespace, "generation": 3},
+        "spec": {"replicas": wanted},
+        "status": {**well, **status},
+    }
+
+
+def _only(api: FakeApi, *applied: str) -> Rollout:
+    (one,) = read_rollouts(api, applied)
+    return one
+
+
+def test_all_replicas_ready_is_complete() -> None:
+    assert _only(FakeApi(deployments=[deployment()]), "echo:deployment", "echo:service").complete
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param({"readyReplicas": 1}, id="one is not ready"),
+        pytest.param({"updatedReplicas": 1}, id="one is of the old template"),
+        pytest.param({"replicas": 3}, id="an old one is left"),
+        pytest.param({"observedGeneration": 2}, id="the controller has not looked"),
+    ],
+)
+def test_anything_less_is_not_complete(status: dict[str, int]) -> None:
+    one = deployment()
+    one["status"] |= status
+    assert not _only(FakeApi(deployments=[one]), "echo:deployment").complete
+
+
+def test_no_status_yet_is_not_complete() -> None:
+    fresh = {**deployment(), "status": {}}
+    assert not _only(FakeApi(deployments=[fresh]), "echo:deployment").complete
+
+
+def test_a_workload_that_is_gone_is_not_complete() -> None:
+    one = _only(FakeApi(), "echo:deployment")
+    assert (one.name, one.complete) == ("echo", False)
+
+
+def test_zero_wanted_replicas_are_complete() -> None:
+    assert _only(FakeApi(deployments=[deployment(wanted=0)]), "echo:deployment").complete
+
+
+def test_others_workloads_are_left_out() -> None:
+    api = FakeApi(deployments=[deployment(), deployment("old", readyReplicas=0)])
+    assert [one.name for one in read_rollouts(api, ["echo:deployment"])] == ["echo"]
+
+
+def test_the_namespace_tells_two_of_one_name_apart() -> None:
+    api = FakeApi(deployments=[deployment(), deployment(namespace="test", readyReplicas=0)])
+    assert _only(api, "echo:deployment:shop").complete
+    assert not _only(api, "echo:deployment:test").complete
+
+
+def test_a_stateful_set_counts() -> None:
+    api = FakeApi(statefulsets=[deployment("kafka", readyReplicas=1)])
+    assert not _only(api, "kafka:statefulset").complete
+
+
+@pytest.mark.parametrize(("ready", "complete"), [(3, True), (2, False)])
+def test_a_daemon_set_counts_nodes(ready: int, complete: bool) -> None:
+    item = {
+        "metadata": {"name": "agent", "namespace": "shop", "generation": 1},
+        "spec": {},
+        "status": {
+            "observedGeneration": 1,
+            "desiredNumberScheduled": 3,
+            "currentNumberScheduled": 3,
+            "updatedNumberScheduled": 3,
+            "numberReady": ready,
+        },
+    }
+    assert _only(FakeApi(daemonsets=[item]), "agent:daemonset").complete is complete

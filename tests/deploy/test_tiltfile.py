@@ -1,0 +1,212 @@
+"""The Tiltfile, evaluated by Tilt itself in a copy of the checkout; no cluster is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.cluster, pytest.mark.enable_socket]
+
+_ROOT = Path(__file__).parents[2]
+_EVALUATION_SECONDS = 100  # a second, on a machine with nothing else to do
+
+
+class Registry(BaseHTTPRequestHandler):
+    """A registry as far as the Tiltfile asks it."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class BrokenRegistry(Registry):
+    """One that answers errors."""
+
+    status = 500
+
+
+class Checkout:
+    """A copy of what Tilt reads, with a registry and a kubeconfig of its own."""
+
+    def __init__(self, folder: Path, registry_port: int) -> None:
+        self.folder, self.kubeconfig = folder, folder / "kubeconfig"
+        for name in ("Tiltfile", "tilt", "rehearsal.toml", "services/echo"):
+            source, target = _ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target)
+            else:
+                shutil.copy(source, target)
+        self.change_catalogue(r"^registry = \d+", f"registry = {registry_port}")
+        self.use_context("kind-mambogo")
+
+    def change_catalogue(self, pattern: str, replacement: str) -> None:
+        path = self.folder / "rehearsal.toml"
+        changed, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+        assert count == 1
+        path.write_text(changed)
+
+    def use_context(self, name: str) -> None:
+        # Nothing listens on port 9: nothing may ask.
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [{"name": name, "cluster": {"server": "https://127.0.0.1:9"}}],
+            "users": [{"name": name, "user": {"token": "none"}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        }
+        self.kubeconfig.write_text(yaml.safe_dump(content))
+
+    def evaluate(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        program = shutil.which("tilt")
+        if program is None:
+            pytest.fail('no tilt on PATH: run `eval "$(rehearsal env)"` first')
+        return subprocess.run(
+            [program, "alpha", "tiltfile-result", *(["--", *arguments] if arguments else [])],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "KUBECONFIG": str(self.kubeconfig),
+                "TILT_DISABLE_ANALYTICS": "1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=_EVALUATION_SECONDS,
+            check=False,
+        )
+
+    def result(self, *arguments: str) -> dict[str, Any]:
+        ended = self.evaluate(*arguments)
+        assert ended.returncode == 0, ended.stderr
+        parsed: dict[str, Any] = json.loads(ended.stdout)
+        return parsed
+
+    def refusal(self, *arguments: str, **environment: str) -> str:
+        ended = self.evaluate(*arguments, **environment)
+        assert ended.returncode != 0
+        return ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest) -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), getattr(request, "param", Registry)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, registry: int) -> Checkout:
+    return Checkout(tmp_path / "checkout", registry)
+
+
+def _echo(result: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in result["Manifests"] if one["Name"] == "echo")
+    return found
+
+
+def test_the_echo_service_has_a_label_and_a_link(checkout: Checkout) -> None:
+    echo = _echo(checkout.result())
+    assert "ground" in echo["Labels"]
+    (link,) = echo["DeployTarget"]["Links"]
+    assert (link["Name"], link["URL"]["Host"]) == ("echo", "127.0.0.1:8090")
+
+
+def test_images_go_to_the_project_s_registry(checkout: Checkout, registry: int) -> None:
+    assert checkout.result()["DefaultRegistry"]["host"] == f"localhost:{registry}"
+
+
+def test_the_node_port_comes_from_the_catalogue(checkout: Checkout) -> None:
+    checkout.change_catalogue(r"^echo = 30090", "echo = 30777")
+    assert "nodePort: 30777" in json.dumps(_echo(checkout.result()))
+
+
+def test_nothing_is_sent_to_tilt_s_makers(checkout: Checkout) -> None:
+    assert checkout.result()["VersionSettings"]["CheckUpdates"] is False
+
+
+@pytest.mark.parametrize("context", ["kind-somebody-else", "production"])
+def test_a_foreign_context_is_refused_with_the_cure(checkout: Checkout, context: str) -> None:
+    checkout.use_context(context)
+    refusal = checkout.refusal()
+    assert f'The current Kubernetes context is "{context}"' in refusal
+    assert 'eval "$(rehearsal env)"' in refusal
+
+
+def test_no_context_is_refused_with_the_cure(checkout: Checkout) -> None:
+    checkout.kubeconfig.unlink()
+    refusal = checkout.refusal()
+    assert "There is no current Kubernetes context" in refusal
+    assert "rehearsal cluster up" in refusal
+
+
+def test_an_allowed_context_keeps_its_own_registry(checkout: Checkout) -> None:
+    checkout.use_context("staging")
+    checkout.change_catalogue(r"^allowed_contexts = \[\]", 'allowed_contexts = ["staging"]')
+    assert not (checkout.result().get("DefaultRegistry") or {}).get("host")
+
+
+def test_a_missing_registry_is_refused_with_the_cure(checkout: Checkout) -> None:
+    checkout.change_catalogue(r"^registry = \d+", "registry = 1")  # nothing listens there
+    refusal = checkout.refusal()
+    assert "The image registry on 127.0.0.1:1 does not work" in refusal
+    assert "rehearsal cluster up" in refusal
+
+
+@pytest.mark.parametrize("registry", [BrokenRegistry], indirect=True)
+def test_a_registry_that_answers_500_is_refused(checkout: Checkout) -> None:
+    assert "it answers 500 on /v2/" in checkout.refusal()
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones(checkout: Checkout) -> None:
+    assert "Profiles in rehearsal.toml: light, standard, full." in checkout.refusal("--profile=huge")
+
+
+def test_an_unknown_resource_is_refused(checkout: Checkout) -> None:
+    assert "nonsense" in checkout.refusal("nonsense")
+
+
+def test_no_python_that_reads_toml_is_refused_with_the_cure(checkout: Checkout, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "tilt"):
+        program = shutil.which(name)
+        assert program is not None
+        (programs / name).symlink_to(program)
+    refusal = checkout.refusal(PATH=str(programs), REHEARSAL_PYTHON="")
+    assert "No Python 3.11 or later on PATH" in refusal
+
+
+def test_the_named_interpreter_is_used(checkout: Checkout, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ntouch {mark}\nexec python3 "$@"\n')
+    python.chmod(0o755)
+    assert checkout.evaluate(REHEARSAL_PYTHON=str(python)).returncode == 0
+    assert mark.exists()
+
+
+def test_outside_of_tilt_up_the_manifests_are_deployed_as_they_are(checkout: Checkout) -> None:
+    echo = json.dumps(_echo(checkout.result()))
+    assert "supervise" not in echo
+    assert "livenessProbe" in echo
