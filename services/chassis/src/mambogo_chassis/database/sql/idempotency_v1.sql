@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
     key text NOT NULL,
     fingerprint bytea NOT NULL,
     -- Null only inside the transaction that is doing the work.
-    status integer,
+    status smallint,
     headers jsonb,
     body bytea,
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     created_at timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz,
     -- A row that Kafka refused waits until then, and with it the later rows of its aggregate.
-    attempts integer NOT NULL DEFAULT 0,
+    attempts bigint NOT NULL DEFAULT 0,
     not_before timestamptz,
     last_error text
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
