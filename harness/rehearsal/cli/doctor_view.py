@@ -70,13 +70,12 @@ def _hanging(
 
 def _print_end(console: Console, rows: Sequence[Row]) -> None:
     counts = Counter(row.status for row in rows)
-    console.print()
-    console.print(", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status]))
-    excludes = sorted({need for row in rows for need in row.excludes})
-    if excludes:
-        console.print(f"Not possible on this machine: {', '.join(excludes)}")
-    blockers = [row.id for row in rows if row.blocks]
-    if blockers:
-        console.print(f"Next: cure {', '.join(blockers)}, then `rehearsal doctor` again.")
+    lines = ["", ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])]
+    if excludes := sorted({need for row in rows for need in row.excludes}):
+        lines.append(f"Not possible on this machine: {', '.join(excludes)}")
+    if blockers := [row.id for row in rows if row.blocks]:
+        lines.append(f"Next: cure {', '.join(blockers)}, then `rehearsal doctor` again.")
     else:
-        console.print("Next: `rehearsal up`")
+        lines.append("Next: `rehearsal up`")
+    for line in lines:
+        console.print(Text(line))
