@@ -33,14 +33,14 @@ _CURES: tuple[tuple[str, str, str], ...] = (
         "A C compiler is missing: `apt-get install gcc libc6-dev` (Debian, Ubuntu).",
     ),
     (
-        r"checksum mismatch|hashes? (do not|don't|did not) match|SECURITY ERROR|YN0018",
+        r"checksum mismatch|do not match the hashes|hash mismatch|SECURITY ERROR|YN0018",
         "CHECKSUM_MISMATCH",
         "A package is not the one that was pinned. If a proxy or a mirror is configured, check it; "
         "never ignore this.",
     ),
     (
-        r"\b40[134]\b (Forbidden|Unauthorized|Not Found)|(HTTP|status|error:?|code) (code )?40[134]\b|"
-        r"E40[134]\b|YN0035|No matching distribution|reading .*: 40[134]",
+        r"\b40[134]\s+(Forbidden|Unauthorized|Not Found)|(HTTP|status|error:?|code) (code )?40[134]\b|"
+        r"E40[134]\b|YN0035|reading .*: 40[134]",
         "REGISTRY_REFUSED",
         "The package registry refused. Check the registry's address, access rights and mirrors in the "
         "configuration of pip, npm, apt or Go (GOPROXY).",
@@ -52,13 +52,19 @@ _CURES: tuple[tuple[str, str, str], ...] = (
         "The package registry answered with an error of its own; run the same command again later.",
     ),
     (
-        r"temporary failure (in name )?resolution|network is unreachable|no route to host|connection refused|"
+        r"temporary failure (in name )?resol|network is unreachable|no route to host|connection refused|"
         r"connection timed out|i/o timeout|no such host|ENOTFOUND|ETIMEDOUT|ECONNREFUSED|EAI_AGAIN|dial tcp|"
         r"Could not (resolve|connect)|Failed to establish a new connection|NetworkError|"
         r"error sending request",
         "NETWORK_UNREACHABLE",
         "A package registry cannot be reached: check the network and the proxy settings "
         "(HTTPS_PROXY, NO_PROXY), then run the same command again; what was done is kept.",
+    ),
+    (
+        # pip says so too when it could not connect, so this comes after the network.
+        r"No matching distribution",
+        "REGISTRY_REFUSED",
+        "The configured Python package registry does not have the pinned version for this machine.",
     ),
 )
 

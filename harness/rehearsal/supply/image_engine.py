@@ -1,13 +1,14 @@
 """What the supplies ask of a container engine, and the adapter to a Docker engine.
 
-`ImageEngine` has one fake, in `rehearsal.supply.testing`; both pass the same contract test. Building from a
+`ImageEngine` has one fake, in `tests.supply.fakes`; both pass the same contract test. Building from a
 Dockerfile is done through a client program (`rehearsal.supply.buildkit`), because the engine's API for
 BuildKit is not spoken by the Python package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,7 +25,6 @@ LABEL_KEY = "dev.mambogo.key"
 LABEL_SOURCE = "dev.mambogo.source"
 
 PULL_SILENCE_SECONDS = 20.0  # a registry that says nothing for so long is taken for dead
-_API_SECONDS = 120.0  # an import of a hundred MB on a slow disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,10 @@ class ImageEngine(Protocol):
 
 
 class DockerImages:
-    """A Docker engine, through its Python package.
+    """A Docker engine, through its Python package."""
 
-    `connect` returns a client with a time limit in seconds for each answer: the limit is a property of the
-    client, and a registry that hangs must not be waited for as long as an import may take.
-    """
-
-    def __init__(self, connect: Callable[[float], DockerClient]) -> None:
-        self._connect = connect
-        self.client = connect(_API_SECONDS)
+    def __init__(self, client: DockerClient) -> None:
+        self.client = client
 
     def find(self, reference: str) -> ImageRecord | None:
         """Return the image with a tag or id, or None."""
@@ -118,26 +113,48 @@ class DockerImages:
     def pull(self, reference: str) -> ImageRecord:
         """Pull an image; a registry that is silent for 20 s has failed."""
         from docker.errors import APIError
-        from requests import ConnectionError as Disconnected
-        from requests import Timeout
+        from requests import RequestException
         from urllib3.exceptions import HTTPError
 
-        repository, tag = _split(reference)
-        client = self._connect(PULL_SILENCE_SECONDS)
         try:
-            for line in client.api.pull(repository, tag=tag, stream=True, decode=True):
+            for line in self._pull_events(reference):
                 if "error" in line:
                     raise PullFailedError(reference, str(line["error"]))
-        except (Disconnected, Timeout, HTTPError) as error:
-            raise PullFailedError(reference, f"no answer within {PULL_SILENCE_SECONDS:.0f} s") from error
         except APIError as error:
             raise PullFailedError(reference, str(error.explanation or error)) from error
-        finally:
-            client.close()
+        except (RequestException, HTTPError) as error:
+            raise PullFailedError(reference, f"no answer within {PULL_SILENCE_SECONDS:.0f} s") from error
         found = self.find(reference)
         if found is None:
             raise PullFailedError(reference, "the engine says it was pulled, but does not have it")
         return found
+
+    def _pull_events(self, reference: str) -> Iterator[dict[str, object]]:
+        """Yield what the engine says while it pulls.
+
+        The package's own `pull` waits for ever, whatever the client's time limit, so the request is ours.
+        """
+        from docker.auth import get_config_header, resolve_repository_name
+        from docker.errors import create_api_error_from_http_exception
+        from requests import HTTPError
+
+        api = self.client.api
+        repository, tag = _split(reference)
+        header = get_config_header(api, resolve_repository_name(repository)[0])
+        with api.post(
+            f"{api.base_url}/v{api.api_version}/images/create",
+            params={"fromImage": repository, "tag": tag},
+            headers={"X-Registry-Auth": header} if header else {},
+            stream=True,
+            timeout=PULL_SILENCE_SECONDS,
+        ) as answer:
+            try:
+                answer.raise_for_status()
+            except HTTPError as error:
+                create_api_error_from_http_exception(error)
+            for line in answer.iter_lines():
+                if line:
+                    yield json.loads(line)
 
     def import_archive(self, archive: Path, labels: Mapping[str, str], reference: str) -> ImageRecord:
         """Make an image of one layer from a tar archive."""
@@ -152,13 +169,6 @@ class DockerImages:
                 hint="The engine's own log says why; its disk may be full.",
             )
         return found
-
-
-def connect(timeout_seconds: float) -> DockerClient:
-    """Return a client of the engine that the environment names."""
-    import docker
-
-    return docker.from_env(timeout=int(timeout_seconds))
 
 
 def docker_client(engine: ImageEngine) -> DockerClient:

@@ -40,7 +40,7 @@ def _kubectl(answer: str) -> str | None:
 
 
 def _tilt(answer: str) -> str | None:
-    found = re.match(r"v(\d+\.\d+\.\d+)(?:, built .*)?\s*$", answer)
+    found = re.match(r"v(\d+\.\d+\.\d+)(?:, built.*)?\s*$", answer)
     return found[1] if found else None
 
 

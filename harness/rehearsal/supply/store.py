@@ -8,6 +8,7 @@ name; the second waits and then takes the first one's result. What to build is d
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -202,6 +203,14 @@ class Store:
             final = parent / short(wanted.key)
             temporary.rename(final)
             _flush(parent)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise EnvironmentNotReadyError(
+                "DISK_FULL",
+                f"the disk of {parent} became full while {wanted.name} was built",
+                hint="Free some space (`rehearsal supply prune`), then run the same command again.",
+            ) from error
         finally:
             _remove(temporary)
             _remove(scratch)

@@ -26,7 +26,6 @@ from rehearsal.supply.image_engine import (
     DockerImages,
     ImageEngine,
     ImageRecord,
-    connect,
 )
 from rehearsal.supply.images import REPOSITORY, ImageContext, ImageRef, labels_of, moving_tag, pinned_tag
 from rehearsal.supply.inventory import Inventory, make_inventory
@@ -294,16 +293,11 @@ def make_supplies(
     Without `docker`, tools and statuses work and images are refused.
     """
 
-    def engine() -> ImageEngine:
-        if docker is not None:
-            docker()  # brings the engine up and puts its address into the environment
-        return DockerImages(connect)
-
     return Supplies(
         paths=paths,
         inventory=make_inventory(paths.root, catalogue),
         emit=emit,
-        engine=engine if docker else None,
+        engine=(lambda: DockerImages(docker())) if docker else None,
         search_path=os.environ.get("PATH", ""),
     )
 
