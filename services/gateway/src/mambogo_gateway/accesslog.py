@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from mambogo_chassis.http.access_log import AccessLine
 
 if TYPE_CHECKING:
-    from mambogo_gateway.proxy.exchange import Exchange
+    from mambogo_gateway.proxy.admission import Admission
 
 
 class GatewayLine(AccessLine):
@@ -42,7 +42,7 @@ class GatewayLog:
         self._second = 0
         self._stamp = ""
 
-    def finished(self, exchange: Exchange, seconds: float) -> None:
+    def finished(self, exchange: Admission, seconds: float) -> None:
         """Log an exchange that has ended."""
         sink = self._sink
         if sink is None:

@@ -23,6 +23,7 @@ from mambogo_gateway.limits.store import LimiterStore
 from mambogo_gateway.metrics import GatewayMetrics, RequestObserver
 from mambogo_gateway.parsing.fields import FieldNames
 from mambogo_gateway.parsing.request import METHODS, RequestHead
+from mambogo_gateway.proxy.admission import Admission
 from mambogo_gateway.proxy.client import ClientConnection
 from mambogo_gateway.proxy.exchange import Exchange
 from mambogo_gateway.proxy.heads import request_id_of
@@ -168,7 +169,7 @@ class Gateway:
         """Count bytes that were refused before they were a request."""
         self.metrics.refused(refusal.code, _NO_METHOD, refusal.status)
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: Admission) -> None:
         """An exchange has ended, in whichever way."""
         self.in_flight -= 1
         seconds = self.loop.time() - exchange.started_at

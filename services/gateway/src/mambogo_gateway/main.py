@@ -12,14 +12,17 @@ from mambogo_chassis.service import EXIT_CONFIGURATION, Service
 
 from mambogo_gateway.config import GatewayConfig, load_config
 from mambogo_gateway.errors import ConfigurationError
+from mambogo_gateway.instances import InstanceSource
 from mambogo_gateway.wiring import SERVICE_NAME, GatewaySettings, make_server
 
 logger = logging.getLogger(__name__)
 
 
-async def serve(service: Service[GatewaySettings], config: GatewayConfig) -> None:
+async def serve(
+    service: Service[GatewaySettings], config: GatewayConfig, instances: InstanceSource | None
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; SIGHUP reads the routes again."""
-    server, _ = make_server(service, config)
+    server, _ = make_server(service, config, instances=instances)
     settings = service.settings.current
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -31,13 +34,13 @@ async def serve(service: Service[GatewaySettings], config: GatewayConfig) -> Non
     await server.stop()
 
 
-def main() -> None:
-    """Entry point of `mambogo-gateway`."""
+def main(instances: InstanceSource | None = None) -> None:
+    """Entry point of `mambogo-gateway`; `instances` replaces the registry."""
     service = Service.load(GatewaySettings, SERVICE_NAME)
     try:
         config = load_config(service.settings.current.routes_file)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(service, config))
+            runner.run(serve(service, config, instances))
     except ConfigurationError as error:
         logger.critical("%s", error)
         sys.exit(EXIT_CONFIGURATION)

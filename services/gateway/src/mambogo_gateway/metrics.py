@@ -23,7 +23,7 @@ from mambogo_gateway.resilience.breaker import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from mambogo_gateway.gateway import Gateway
-    from mambogo_gateway.proxy.exchange import Exchange
+    from mambogo_gateway.proxy.admission import Admission
     from mambogo_gateway.routing import Route
 
 # nginx's number for "the client left before the answer"; no status of HTTP says it.
@@ -63,7 +63,7 @@ class GatewayMetrics(Collector):
         operations = [(method.decode(), route.path) for route in routes for method in sorted(route.methods)]
         self._observer.declare(operations)
 
-    def finished(self, exchange: Exchange, seconds: float) -> None:
+    def finished(self, exchange: Admission, seconds: float) -> None:
         """Count an exchange that has ended."""
         status = exchange.status or CLIENT_CLOSED_REQUEST
         route = exchange.route

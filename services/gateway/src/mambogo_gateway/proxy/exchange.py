@@ -1,5 +1,4 @@
-"""One admitted request on its way to a pod and back: authentication, attempts, and the pump in both
-directions.
+"""One admitted request on its way to a pod and back: attempts, and the pump in both directions.
 
 Everything happens in the callbacks of the two sockets; a task exists only while a token is checked for the
 first time or a connection is being made. The states are: admitting, connecting, requesting, responding,
@@ -13,14 +12,10 @@ its content is still here. Each repetition is paid for by the upstream's retry b
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from typing import TYPE_CHECKING, Final
 
 from mambogo_gateway import errors
-from mambogo_gateway.auth import Principal, TokenRefusedError, VerifierUnavailableError
 from mambogo_gateway.errors import Refusal, ResponseRefusedError
-from mambogo_gateway.limits.limiter import PENDING, Limiter
 from mambogo_gateway.parsing.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, encode_chunk
 from mambogo_gateway.parsing.response import (
     CHUNKED,
@@ -30,12 +25,12 @@ from mambogo_gateway.parsing.response import (
     parse_response_head,
 )
 from mambogo_gateway.proxy import heads
-from mambogo_gateway.proxy.outcomes import ANSWERED, CLIENT_GONE, STALLED, TRUNCATED
+from mambogo_gateway.proxy.admission import Admission
+from mambogo_gateway.proxy.outcomes import CLIENT_GONE, STALLED, TRUNCATED
 from mambogo_gateway.proxy.upstream import UpstreamConnection
-from mambogo_gateway.resilience.deadlines import deadline_value
 
 if TYPE_CHECKING:
-    from mambogo_gateway.balancing import Pod, Upstream
+    from mambogo_gateway.balancing import Pod
     from mambogo_gateway.gateway import Gateway
     from mambogo_gateway.parsing.request import RequestHead
     from mambogo_gateway.proxy.client import ClientConnection
@@ -46,48 +41,27 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 MAX_REPLAY_BYTES: Final = 64 * 1024
 # 100 Continue and 103 Early Hints are legitimate; a pod that sends more than this is broken.
 _MAX_INTERIM: Final = 16
-# Beyond this many the key has so many requests at once that refusing some is right.
-_LEASES_TO_WAIT_FOR: Final = 5
 _FAILURE_STATUSES: Final = frozenset({502, 503, 504})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Exchange:
-    """See the module. Made by the client connection, which it tells when it has ended."""
+class Exchange(Admission):
+    """See the module. Made by the gateway for a client connection, which it tells when it has ended."""
 
     __slots__ = (
         "_attempts",
         "_body",
         "_body_bytes",
         "_buffer",
-        "_client",
         "_connection",
-        "_deadline_ms",
         "_decoder",
-        "_forwarded",
-        "_gateway",
         "_interim",
         "_remaining",
         "_replayable",
-        "_task",
-        "_traceparent",
         "_tried",
-        "_upstream",
-        "answered_by",
-        "deadline_at",
-        "ended",
-        "outcome",
         "pod",
-        "principal",
-        "request",
         "request_done",
-        "request_id",
         "response",
-        "response_bytes",
-        "retries",
-        "route",
-        "started_at",
-        "status",
     )
 
     def __init__(
@@ -101,25 +75,11 @@ class Exchange:
         seconds: float,
         request_id: bytes,
     ) -> None:
-        self._gateway = gateway
-        self._client = client
-        self.request = request
-        self.route = route
-        self.request_id = request_id
-        self.started_at = now
-        self.deadline_at = now + seconds
-        self._deadline_ms = deadline_value(time.time(), seconds)
-        self._traceparent = heads.traceparent_of(request)
-        self._forwarded = client.forwarded_lines(request)
-        self._upstream: Upstream = gateway.upstreams.get(route.service)
+        super().__init__(gateway, client, request, route, now=now, seconds=seconds, request_id=request_id)
         self._connection: UpstreamConnection | None = None
         self.pod: Pod | None = None
-        self.answered_by: str | None = None
         self._tried: list[Pod] = []
         self._attempts = 0
-        self.retries = 0
-        self._task: asyncio.Task[None] | None = None
-        self.principal: Principal | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._replayable = True
@@ -129,88 +89,6 @@ class Exchange:
         self._interim = 0
         self._remaining = 0
         self._decoder: ChunkedDecoder | None = None
-        self.response_bytes = 0
-        self.status = 0
-        self.outcome = ANSWERED
-        self.ended = False
-
-    @property
-    def trace_id(self) -> bytes:
-        """The trace that the request belongs to."""
-        return self._traceparent[3:35]
-
-    # -- admission ---------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Authenticate, limit, dispatch; at once when the token is known and a connection is kept."""
-        authorization = self.request.authorization
-        if authorization is None:
-            if self.request.method not in self.route.public_methods:
-                self.refuse(errors.TOKEN_MISSING)
-                return
-            self._limit_and_dispatch()
-            return
-        principal = self._gateway.authenticator.recall(authorization, self.started_at)
-        if principal is not None:
-            self.principal = principal
-            self._limit_and_dispatch()
-        else:
-            self._task = self._gateway.loop.create_task(self._authenticate(authorization))
-
-    async def _authenticate(self, authorization: bytes) -> None:
-        try:
-            self.principal = await self._gateway.authenticator.verify(authorization)
-        except TokenRefusedError:
-            self.refuse(errors.TOKEN_REFUSED)
-        except VerifierUnavailableError:
-            self.refuse(errors.VERIFIER_UNAVAILABLE)
-        else:
-            self._task = None
-            if not self.ended:
-                self._limit_and_dispatch()
-
-    def _limit_and_dispatch(self) -> None:
-        gateway = self._gateway
-        principal = self.principal
-        if principal is not None:
-            limiter, key = gateway.user_limiter, principal.subject
-        else:
-            limiter, key = gateway.address_limiter, self._client.vouched_address or b""
-        if limiter is not None and key:
-            wait_seconds = limiter.take(key, gateway.loop.time())
-            if wait_seconds == PENDING:
-                self._task = gateway.loop.create_task(self._limit_later(limiter, key))
-                return
-            if wait_seconds > 0.0:
-                self.refuse(errors.rate_limited(wait_seconds))
-                return
-        self._admit_and_dispatch()
-
-    async def _limit_later(self, limiter: Limiter, key: bytes) -> None:
-        """More requests of one key at once than may go on credit: wait for the lease instead of refusing."""
-        for _ in range(_LEASES_TO_WAIT_FOR):
-            await limiter.settled()
-            wait_seconds = limiter.take(key, self._gateway.loop.time())
-            if wait_seconds != PENDING:
-                break
-        self._task = None
-        if self.ended:
-            return
-        if wait_seconds == 0.0:
-            self._admit_and_dispatch()
-        else:
-            self.refuse(errors.rate_limited(wait_seconds))
-
-    def _admit_and_dispatch(self) -> None:
-        now = self._gateway.loop.time()
-        upstream = self._upstream
-        if upstream.in_flight >= upstream.max_in_flight:
-            self.refuse(errors.OVERLOADED)
-        elif not upstream.breaker.admit(now):
-            self.refuse(errors.CIRCUIT_OPEN)
-        else:
-            upstream.budget.earn()
-            self._dispatch()
 
     # -- attempts ----------------------------------------------------------------------------------------
 
@@ -587,14 +465,3 @@ class Exchange:
             self._connection = None
             connection.exchange = None
             connection.abort()
-
-    def _end(self) -> None:
-        self.ended = True
-        task = self._task
-        if task is not None:
-            self._task = None
-            with contextlib.suppress(RuntimeError):
-                if task is not asyncio.current_task():
-                    task.cancel()
-        self._body.clear()
-        self._gateway.finished(self)
