@@ -27,17 +27,21 @@ def get(url: str, *, timeout_seconds: float, max_bytes: int) -> bytes:
     scheme = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = scheme(parts.netloc, timeout=timeout_seconds)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    was_cut = threading.Event()
     try:
         connection.connect()
         # The socket's timeout bounds each read; a server that drips would never exceed it.
-        with _cut_after(connection.sock, timeout_seconds):
+        with _cut_after(connection.sock, timeout_seconds, was_cut):
             connection.request("GET", target, headers={"Accept": "application/json"})
             response = connection.getresponse()
             body = response.read(max_bytes + 1)
         if response.length and len(body) <= max_bytes:
             raise http.client.IncompleteRead(body, response.length)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise FetchError(f"{url} did not answer: {type(error).__name__}: {error}") from error
+        reason = (
+            f"not within {timeout_seconds:g} s" if was_cut.is_set() else f"{type(error).__name__}: {error}"
+        )
+        raise FetchError(f"{url} did not answer: {reason}") from error
     finally:
         connection.close()
     if response.status != 200 or len(body) > max_bytes:
@@ -46,8 +50,9 @@ def get(url: str, *, timeout_seconds: float, max_bytes: int) -> bytes:
 
 
 @contextmanager
-def _cut_after(sock: socket.socket, seconds: float) -> Iterator[None]:
+def _cut_after(sock: socket.socket, seconds: float, was_cut: threading.Event) -> Iterator[None]:
     def cut() -> None:
+        was_cut.set()
         with suppress(OSError):  # closed already: there is nothing left to bound
             sock.shutdown(socket.SHUT_RDWR)
 

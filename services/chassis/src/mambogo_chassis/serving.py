@@ -13,6 +13,7 @@ import logging
 import math
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Final
@@ -26,6 +27,8 @@ from mambogo_chassis.lifecycle import Lifecycle, Phase
 KEEP_ALIVE_SECONDS: Final = 75
 # Connections that the kernel keeps while the loop is busy; a burst of first requests must not be refused.
 BACKLOG: Final = 2048
+# From a connection's accept to its first bytes, on a busy machine.
+LINGER_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,22 @@ class GracefulServer(uvicorn.Server):
                 await self._hurry.wait()
         except TimeoutError:
             pass  # the drain's regular end
+        await self._stop_accepting()
         self.should_exit = True
+
+    async def _stop_accepting(self) -> None:
+        """Close the listening socket first, and give what was just accepted the time to send its request.
+
+        uvicorn closes both in one step, and a request that is on its way to a new connection is reset. As
+        every answer closes its connection by now, most end by themselves within this time.
+        """
+        for listening in self.servers:
+            listening.close()
+        deadline = time.monotonic() + LINGER_SECONDS
+        while (  # noqa: ASYNC110 - uvicorn has no event for its connections
+            self.server_state.connections and not self._hurry.is_set() and time.monotonic() < deadline
+        ):
+            await asyncio.sleep(LINGER_SECONDS / 20)
 
 
 def make_server(
