@@ -179,7 +179,10 @@ def _launch(home: EngineHome, paths: Paths, progress: Step) -> None:
     dockerd = read_host().dockerd or Path("dockerd")
     progress.progress(f"starting {dockerd}")
     # `--pidfile=` turns dockerd's own pid file off: it would take a reused process id for a running engine.
-    command = (str(dockerd), "--config-file", str(home.config), "--pidfile=")
+    command: tuple[str, ...] = (str(dockerd), "--config-file", str(home.config), "--pidfile=")
+    if not home.networking:
+        # Without a network namespace of its own, a daemon that has no bridge deletes docker0: another engine's.
+        command = ("unshare", "--net", *command)
     processes.run(
         ("sh", "-c", _DETACH, "sh", str(home.log), str(home.pid_file), *command),
         timeout_seconds=30.0,
