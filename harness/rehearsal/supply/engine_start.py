@@ -181,7 +181,7 @@ def _launch(home: EngineHome, paths: Paths, progress: Step) -> None:
     # `--pidfile=` turns dockerd's own pid file off: it would take a reused process id for a running engine.
     command: tuple[str, ...] = (str(dockerd), "--config-file", str(home.config), "--pidfile=")
     if not home.networking:
-        # Without a network namespace of its own, a daemon that has no bridge deletes docker0: another engine's.
+        # A daemon without a bridge deletes docker0 where it finds one: another engine's.
         command = ("unshare", "--net", *command)
     processes.run(
         ("sh", "-c", _DETACH, "sh", str(home.log), str(home.pid_file), *command),

@@ -107,9 +107,9 @@ def preload(
 ) -> str:
     """Import `archive` into the containerd store of `node_image`, commit the result and return its id.
 
-    The import unpacks at once: a node then starts its control plane without decompressing anything. The packed
-    layer is dropped, for every node copies the whole store when it is made; containerd 1.6 needs only the
-    unpacked one to run an image.
+    The import unpacks at once: a node then starts its control plane without decompressing anything. The
+    packed layer is dropped, for every node copies the whole store when it is made; containerd 1.6 needs only
+    the unpacked one to run an image.
     """
     config = client.images.get(node_image).attrs["Config"]
     with _running(client, node_image, archive) as container:
