@@ -1,4 +1,4 @@
-"""The upstream of every peer: a raw protocol that answers 1 KB of JSON, so that what is measured is the gateway."""
+"""The upstream of every peer: a raw protocol that answers 1 KB of JSON, so that the gateway is measured."""
 
 from __future__ import annotations
 
