@@ -6,16 +6,25 @@ that have to be ready.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from rehearsal.cluster.facts import WorkloadFacts
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.catalogue import Versions
 
 FOLDER = Path("kind") / "addons"
 NAMESPACES = ("kube-system", "local-path-storage")
+# The first two are kubeadm's: they are waited for, and cannot be made anew here.
+WORKLOADS = (
+    ("kube-system", "coredns"),
+    ("kube-system", "kube-proxy"),
+    ("kube-system", "kube-state-metrics"),
+    ("kube-system", "metrics-server"),
+    ("local-path-storage", "local-path-provisioner"),
+)
 METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
 
 # CoreDNS first: its pods read the configuration when they start. Then what others wait for.
@@ -63,4 +72,11 @@ def host_resolvers(resolv_conf: Path = Path("/etc/resolv.conf")) -> list[str]:
         lines = resolv_conf.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    return [line.split()[1] for line in lines if line.startswith("nameserver ") and len(line.split()) > 1]
+    words = [line.split() for line in lines]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
+
+
+def unready(found: Iterable[WorkloadFacts]) -> list[str]:
+    """Return which of the workloads that every cluster carries are gone or not healthy."""
+    healthy = {(one.namespace, one.name) for one in found if one.healthy}
+    return [f"{namespace}/{name}" for namespace, name in WORKLOADS if (namespace, name) not in healthy]

@@ -12,6 +12,18 @@ from rehearsal.cluster.record import Phase, Record
 
 OWNER_LABEL = "dev.mambogo.rehearsal"
 
+# The engine cannot start what is in these states.
+_LOST = (ContainerState.DEAD, ContainerState.REMOVING)
+# What profile and timing stand for, as far as rehearsal.toml can change it under the same names.
+_SETTINGS = (
+    "workers",
+    "egress",
+    "registry_port",
+    "ports",
+    "controller_manager",
+    "metrics_resolution_seconds",
+)
+
 
 class State(StrEnum):
     """What is to be done with what is there."""
@@ -42,10 +54,13 @@ def assess(
     """Return what is to be done with the cluster named `wanted.name`.
 
     `network` is the Docker network of the project's name, if there is one. Only containers on a network that
-    carries the project's label are the project's own.
+    carries the project's label are the project's own; one such network that an earlier cluster left does not
+    make somebody else's nodes ours.
     """
     owned = network is not None and network.labels.get(OWNER_LABEL) == wanted.name
-    if nodes and not owned:
+    # A node of ours that was cut off while its address was pinned is on no network at all.
+    elsewhere = any(node.addresses and wanted.network not in node.addresses for node in nodes)
+    if nodes and (not owned or elsewhere):
         return Assessment(
             State.FOREIGN, f"a kind cluster {wanted.name!r} is there that this project did not make"
         )
@@ -59,20 +74,24 @@ def assess(
         return Assessment(State.UNFINISHED, "its record is missing or unreadable")
     if record.phase is Phase.CREATING:
         return Assessment(State.UNFINISHED, "its making was cut off")
+    if set(record.addresses) != set(record.spec.node_names):
+        return Assessment(State.UNFINISHED, "its record does not name the address of each node")
     if difference := _difference(wanted, record.spec):
         return Assessment(State.OTHER, difference)
-    names = {node.name for node in nodes}
+    names = {node.name for node in nodes if node.state not in _LOST}
     if missing := tuple(name for name in record.spec.node_names if name not in names):
         return Assessment(State.INCOMPLETE, f"{', '.join(missing)} is gone", missing)
     return Assessment(State.PRESENT, _condition(nodes))
 
 
 def _difference(wanted: ClusterSpec, made: ClusterSpec) -> str:
+    """Return what was fixed when the cluster was made and is wanted otherwise now; ranges may differ."""
     if wanted.profile != made.profile:
         return f"it was made with profile {made.profile}, not {wanted.profile}"
     if wanted.timing != made.timing:
         return f"it was made with timing {made.timing}, not {wanted.timing}"
-    return ""
+    changed = [name for name in _SETTINGS if getattr(wanted, name) != getattr(made, name)]
+    return f"rehearsal.toml has changed since it was made: {', '.join(changed)}" if changed else ""
 
 
 def _condition(nodes: Sequence[ContainerFacts]) -> str:

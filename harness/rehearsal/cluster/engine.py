@@ -40,8 +40,11 @@ class NodeEngine(Protocol):
     def remove_network(self, name: str) -> None:
         """Remove a network; no error when it is gone."""
 
-    def pin_address(self, container: str, network: str, address: IPv4Address) -> None:
-        """Connect a container to a network anew with a fixed address, which outlives engine restarts."""
+    def disconnect(self, container: str, network: str) -> None:
+        """Cut a container from a network; no error when it is not connected."""
+
+    def connect(self, container: str, network: str, address: IPv4Address) -> None:
+        """Connect a container to a network with a fixed address, which outlives engine restarts."""
 
     def start(self, container: str) -> None:
         """Start a stopped container."""
@@ -103,19 +106,21 @@ class DockerNodeEngine:
             except NotFound:
                 return
 
-    def pin_address(self, container: str, network: str, address: IPv4Address) -> None:
-        """Connect a container to a network anew with a fixed address, which outlives engine restarts."""
+    def disconnect(self, container: str, network: str) -> None:
+        """Cut a container from a network; no error when it is not connected."""
         from docker.errors import APIError
 
-        link = self._client.networks.get(network)
-        try:
-            link.disconnect(container, force=True)
-        except APIError as error:
-            # A stopped container that was never connected has nothing to be cut.
-            if error.status_code != 404 and "is not connected" not in str(error):
-                raise
+        with _explained(f"{container} could not be cut from the network {network}"):
+            try:
+                self._client.networks.get(network).disconnect(container, force=True)
+            except APIError as error:
+                if "is not connected" not in str(error):
+                    raise
+
+    def connect(self, container: str, network: str, address: IPv4Address) -> None:
+        """Connect a container to a network with a fixed address, which outlives engine restarts."""
         with _explained(f"{container} could not be given the address {address}"):
-            link.connect(container, ipv4_address=str(address))
+            self._client.networks.get(network).connect(container, ipv4_address=str(address))
 
     def start(self, container: str) -> None:
         """Start a stopped container."""
@@ -141,7 +146,8 @@ class DockerNodeEngine:
         """Run a program in a container and return its output; raises for a non-zero end."""
         # The engine's exec with an attached stdin is a hijacked socket; an argument needs none.
         command = [*argv] if not stdin else ["bash", "-c", 'printf "%s" "$0" | "$@"', stdin, *argv]
-        result = self._client.containers.get(container).exec_run(command, privileged=True)
+        with _explained(f"`{' '.join(argv)}` could not be run in {container}"):
+            result = self._client.containers.get(container).exec_run(command, privileged=True)
         output = result.output
         said = output.decode("utf-8", "replace") if isinstance(output, bytes) else ""
         if result.exit_code != 0:

@@ -1,18 +1,20 @@
 """Kubeconfig files: the project's own, and the context in the user's.
 
 The project's own file holds one context and nothing else; it can be written anew at any time. In the user's
-file only the entries of that name are touched, and the current context only when asked. A file that cannot be
-read is left as it is.
+file only entries that the project made are touched, and the current context only when asked. A file that
+cannot be read is left as it is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _SECTIONS = ("clusters", "users", "contexts")
+# Says in the user's file whose an entry is: its name alone does not, and each cluster has another authority.
+_MARK = {"name": "dev.mambogo.rehearsal", "extension": {"provider": "mambogo-rehearsal"}}
 
 
 class UnreadableKubeconfigError(Exception):
@@ -34,7 +36,7 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UnreadableKubeconfigError(str(error)) from error
     try:
         parsed = yaml.safe_load(text)
@@ -44,6 +46,10 @@ def read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(parsed, dict):
         raise UnreadableKubeconfigError("it is not a mapping")
+    for section in _SECTIONS:
+        entries = parsed.get(section) or []
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise UnreadableKubeconfigError(f"{section} is not a list of entries")
     return parsed
 
 
@@ -51,6 +57,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a kubeconfig atomically, readable by its owner only."""
     import yaml
 
+    path = path.resolve()  # a link stays a link
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -59,6 +66,12 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def clear(path: Path) -> None:
+    """Remove an own file, and the lock beside it that a killed kind leaves behind and then stumbles over."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
 
 
 def usable(path: Path, context: str) -> bool:
@@ -71,11 +84,13 @@ def usable(path: Path, context: str) -> bool:
 
 
 def merged(content: Mapping[str, Any], own: Mapping[str, Any], context: str, *, use: bool) -> dict[str, Any]:
-    """Return `content` with the entries of `context` taken from `own`; everything else as it was."""
+    """Return `content` with the entries of `context` taken from `own` and marked; all else as it was."""
     result: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", **content}
     for section in _SECTIONS:
-        others = [one for one in content.get(section) or [] if one.get("name") != context]
-        result[section] = [*others, _entry(own, section, context)]
+        entry = _entry(own, section, context)
+        if section == "clusters":
+            entry = {**entry, "cluster": {**(entry.get("cluster") or {}), "extensions": [_MARK]}}
+        result[section] = _with(content.get(section) or [], entry)
     if use:
         result["current-context"] = context
     return result
@@ -93,17 +108,24 @@ def without(content: Mapping[str, Any], context: str) -> dict[str, Any]:
 
 
 def belongs(content: Mapping[str, Any], own: Mapping[str, Any], context: str) -> bool:
-    """Return whether `context` in `content` is absent or is the cluster of `own`, thus may be replaced."""
-    theirs = _entry(content, "clusters", context)
-    if not theirs:
+    """Return whether `context` in `content` may be replaced: absent, marked, or `own`'s own cluster."""
+    theirs = _cluster(content, context)
+    if not theirs or _MARK in (theirs.get("extensions") or []):
         return True
-    mine = _entry(own, "clusters", context)
-    return bool(mine) and _authority(theirs) == _authority(mine)
+    authority = _cluster(own, context).get("certificate-authority-data")
+    return authority is not None and theirs.get("certificate-authority-data") == authority
 
 
-def _authority(entry: Mapping[str, Any]) -> object:
-    cluster = entry.get("cluster") or {}
-    return cluster.get("certificate-authority-data")
+def _cluster(content: Mapping[str, Any], context: str) -> dict[str, Any]:
+    return _entry(content, "clusters", context).get("cluster") or {}
+
+
+def _with(entries: Sequence[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries with the one of this name replaced where it stands, or added at the end."""
+    same = [one.get("name") == entry["name"] for one in entries]
+    if not any(same):
+        return [*entries, entry]
+    return [entry if there else one for one, there in zip(entries, same, strict=True)]
 
 
 def _entry(content: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:

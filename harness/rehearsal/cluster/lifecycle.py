@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rehearsal.cluster import addons, kubeconfig, record
 from rehearsal.cluster.api import Api
 from rehearsal.cluster.assessment import OWNER_LABEL, Assessment, State, assess
 from rehearsal.cluster.engine import NodeEngine
-from rehearsal.cluster.facts import ContainerState, NetworkFacts, NodeFacts
+from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
 from rehearsal.cluster.kind import Kind
 from rehearsal.cluster.plan import ClusterSpec, kind_config, network_config
 from rehearsal.cluster.record import Phase, Record
@@ -33,7 +33,11 @@ from rehearsal.core.waiting import NotYet, wait_until
 _NODES_READY_SECONDS = 180.0
 _ADDONS_READY_SECONDS = 240.0
 _API_SECONDS = 120.0
+_STOPPED = (ContainerState.EXITED, ContainerState.CREATED)
 _STATUS_HINT = "`rehearsal cluster status` shows what is missing, `rehearsal cluster logs` collects the logs."
+
+
+T = TypeVar("T")
 
 
 class Registry(Protocol):
@@ -66,6 +70,7 @@ class Clusters:
         """
         with exclusive(self.paths.locks / "cluster.lock", purpose="cluster up", emit=self.emit):
             made = record.load(self.paths.state)
+            self._refuse_second(wanted, made)
             state = self._assess(wanted, made)
             self._refuse(state, wanted)
             if state.state in (State.UNFINISHED, State.INCOMPLETE):
@@ -125,6 +130,15 @@ class Clusters:
                 ),
             )
 
+    def _refuse_second(self, wanted: ClusterSpec, made: Record | None) -> None:
+        """Refuse a second name while a cluster of the first is there: it would be orphaned."""
+        if made is not None and made.spec.name != wanted.name and self.engine.nodes(made.spec.name):
+            raise ConfigurationError(
+                "CLUSTER_OTHER_NAME",
+                f"a cluster is there, but its name is {made.spec.name!r}, not {wanted.name!r}",
+                hint="Remove it first: rehearsal cluster down",
+            )
+
     # Making
 
     def _create(self, spec: ClusterSpec) -> Record:
@@ -134,6 +148,8 @@ class Clusters:
         with step(
             self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}"
         ) as at:
+            # kind merges into what is there, and fails in the end when that is damaged.
+            kubeconfig.clear(self.paths.kubeconfig)
             with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
                 self.kind.create(
                     kind_config(spec),
@@ -143,8 +159,7 @@ class Clusters:
                     progress=at.progress,
                 )
             at.detail = f"profile {spec.profile}, timing {spec.timing}"
-        addresses = self._addresses(spec)
-        made = replace(made, phase=Phase.CREATED, addresses=addresses)
+        made = replace(made, phase=Phase.CREATED, addresses=self._addresses(spec))
         record.save(self.paths.state, made)
         return made
 
@@ -160,7 +175,14 @@ class Clusters:
 
     def _addresses(self, spec: ClusterSpec) -> dict[str, IPv4Address]:
         found = {node.name: node.addresses.get(spec.network) for node in self.engine.nodes(spec.name)}
-        return {name: address for name, address in found.items() if address is not None}
+        known = {name: address for name, address in found.items() if address is not None}
+        if lost := [name for name in spec.node_names if name not in known]:
+            raise EnvironmentNotReadyError(
+                "NODE_DIED_EARLY",
+                f"{', '.join(lost)} ended as soon as the cluster was made",
+                hint="`docker logs` of that container says why; `rehearsal cluster up` tries again.",
+            )
+        return known
 
     # Mending: each step looks first, and says when it had nothing to do
 
@@ -191,28 +213,31 @@ class Clusters:
         return changed
 
     def _ensure_nodes(self, made: Record) -> bool:
-        spec, changed = made.spec, False
-        for node in self.engine.nodes(spec.name):
-            address = made.addresses[node.name]
-            if node.state is ContainerState.PAUSED:
-                self.engine.unpause(node.name)
-                changed = True
-            if not self._pinned(node.name, spec, address):
-                self.engine.pin_address(node.name, spec.network, address)
-                changed = True
-            if node.state in (ContainerState.EXITED, ContainerState.CREATED, ContainerState.DEAD):
-                self.engine.start(node.name)
-                changed = True
-        return changed
+        nodes = [node for node in self.engine.nodes(made.spec.name) if node.name in made.addresses]
+        paused = [node.name for node in nodes if node.state is ContainerState.PAUSED]
+        stopped = [node.name for node in nodes if node.state in _STOPPED]
+        for name in paused:
+            self.engine.unpause(name)
+        pinned = self._pin_addresses(made, nodes)
+        for name in stopped:
+            self.engine.start(name)
+        return bool(paused or pinned or stopped)
 
-    def _pinned(self, node: str, spec: ClusterSpec, address: IPv4Address) -> bool:
-        facts = self.engine.container(node)
-        return facts is not None and facts.pinned.get(spec.network) == address
+    def _pin_addresses(self, made: Record, nodes: Sequence[ContainerFacts]) -> bool:
+        network = made.spec.network
+        loose = [node.name for node in nodes if node.pinned.get(network) != made.addresses[node.name]]
+        # All are cut off before the first is connected: after a restart of the engine, one may have
+        # another's address.
+        for name in loose:
+            self.engine.disconnect(name, network)
+        for name in loose:
+            self.engine.connect(name, network, made.addresses[name])
+        return bool(loose)
 
     def _ensure_kubeconfig(self, spec: ClusterSpec, *, use: bool) -> bool:
         changed = False
         if not kubeconfig.usable(self.paths.kubeconfig, spec.context):
-            self.paths.kubeconfig.unlink(missing_ok=True)
+            kubeconfig.clear(self.paths.kubeconfig)
             self.kind.export_kubeconfig(spec, self.paths.kubeconfig)
             changed = True
         return self._merge_kubeconfig(spec, use=use) or changed
@@ -224,50 +249,52 @@ class Clusters:
         own = kubeconfig.read(self.paths.kubeconfig)
         try:
             theirs = kubeconfig.read(target)
-        except kubeconfig.UnreadableKubeconfigError as error:
-            self.emit(
-                Notice(
-                    Level.WARNING,
-                    f"{target} is left alone, it is not a kubeconfig ({error}); use `rehearsal env`",
-                )
-            )
+            if not kubeconfig.belongs(theirs, own, spec.context):
+                raise kubeconfig.UnreadableKubeconfigError(f"its context {spec.context} is somebody else's")
+            wanted = kubeconfig.merged(theirs, own, spec.context, use=use)
+            if wanted == theirs:
+                return False
+            kubeconfig.write(target, wanted)
+        except (kubeconfig.UnreadableKubeconfigError, OSError) as error:
+            self._leave_alone(target, error)
             return False
-        wanted = kubeconfig.merged(theirs, own, spec.context, use=use)
-        if wanted == theirs:
-            return False
-        kubeconfig.write(target, wanted)
         return True
+
+    def _leave_alone(self, target: Path, error: Exception) -> None:
+        self.emit(Notice(Level.WARNING, f"{target} is left alone: {error}; use `rehearsal env`"))
 
     def _ensure_node_network(self, made: Record, api: Api) -> bool:
         spec = made.spec
-
-        def assigned() -> dict[str, NodeFacts] | None:
-            nodes = {node.name: node for node in api.nodes()}
-            # Empty for a moment after a node has joined.
-            without = [name for name in spec.node_names if name not in nodes or nodes[name].pod_cidr is None]
-            if without:
-                raise NotYet(f"no pod range yet for {', '.join(without)}")
-            return nodes
-
-        nodes = wait_until(
-            "pod ranges of all nodes", assigned, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT
-        )
-        ranges: dict[str, tuple[IPv4Network, IPv4Address]] = {
-            name: (cidr, made.addresses[name]) for name, node in nodes.items() if (cidr := node.pod_cidr)
-        }
+        ranges = self._pod_ranges(made, api)
         changed = False
         for name in spec.node_names:
             wanted = network_config(spec, name, ranges)
-            changed |= (
-                self.engine.execute(name, ["node-network", "ensure"], stdin=wanted).strip() == "changed"
-            )
+            said = self.engine.execute(name, ["node-network", "ensure"], stdin=wanted)
+            changed |= said.strip() == "changed"
+
+        def all_ready() -> bool:
+            ready = {node.name for node in api.nodes() if node.ready}
+            if waiting := [name for name in spec.node_names if name not in ready]:
+                raise NotYet(f"not Ready: {', '.join(waiting)}")
+            return True
+
         wait_until(
-            "all nodes Ready",
-            lambda: all(node.ready for node in api.nodes()),
-            timeout_seconds=_NODES_READY_SECONDS,
-            hint=_STATUS_HINT,
+            "all nodes Ready", _patient(all_ready), timeout_seconds=_NODES_READY_SECONDS, hint=_STATUS_HINT
         )
         return changed
+
+    def _pod_ranges(self, made: Record, api: Api) -> dict[str, tuple[IPv4Network, IPv4Address]]:
+        def assigned() -> dict[str, tuple[IPv4Network, IPv4Address]]:
+            # Empty for a moment after a node has joined.
+            found = {node.name: node.pod_cidr for node in api.nodes()}
+            known = {name: cidr for name in made.spec.node_names if (cidr := found.get(name))}
+            if without := [name for name in made.spec.node_names if name not in known]:
+                raise NotYet(f"no pod range yet for {', '.join(without)}")
+            return {name: (cidr, made.addresses[name]) for name, cidr in known.items()}
+
+        return wait_until(
+            "pod ranges of all nodes", _patient(assigned), timeout_seconds=_API_SECONDS, hint=_STATUS_HINT
+        )
 
     def _apply_addons(self, api: Api, spec: ClusterSpec) -> None:
         objects = addons.manifests(self.paths.root, spec, self.versions, resolvers=addons.host_resolvers())
@@ -281,27 +308,20 @@ class Clusters:
         return True
 
     def _missing_addons(self, api: Api) -> list[str]:
-        unready = [
-            f"{one.namespace}/{one.name}" for one in api.workloads(addons.NAMESPACES) if not one.healthy
-        ]
+        unready = addons.unready(api.workloads(addons.NAMESPACES))
         # The APIService may read Available while what answers is not metrics-server: ask for the metrics.
-        answer = None if unready else api.get(addons.METRICS_PATH)
-        if not unready and not (answer and answer.get("items")):
-            unready.append("metrics.k8s.io")
-        return unready
+        return unready or ([] if _metrics_served(api) else ["metrics.k8s.io"])
 
     def _await_addons(self, api: Api, at: Step) -> None:
         def whole() -> bool:
-            try:
-                missing = self._missing_addons(api)
-            except EnvironmentNotReadyError as error:
-                raise NotYet(error.message) from error
-            if missing:
+            if missing := self._missing_addons(api):
                 at.progress(f"waiting for {', '.join(missing)}")
                 raise NotYet(f"not ready: {', '.join(missing)}")
             return True
 
-        wait_until("the cluster's add-ons", whole, timeout_seconds=_ADDONS_READY_SECONDS, hint=_STATUS_HINT)
+        wait_until(
+            "the cluster's add-ons", _patient(whole), timeout_seconds=_ADDONS_READY_SECONDS, hint=_STATUS_HINT
+        )
 
     # Removing
 
@@ -325,15 +345,40 @@ class Clusters:
     def _forget_kubeconfig(self, spec: ClusterSpec) -> None:
         own, target = self.paths.kubeconfig, kubeconfig.users_file()
         try:
-            mine, theirs = kubeconfig.read(own), kubeconfig.read(target)
+            mine = kubeconfig.read(own)
         except kubeconfig.UnreadableKubeconfigError:
-            mine, theirs = {}, {}
-        # Only what we wrote: the same name may by now belong to somebody else's cluster.
-        if theirs and mine and kubeconfig.belongs(theirs, mine, spec.context):
-            remaining = kubeconfig.without(theirs, spec.context)
-            if remaining != theirs:
-                kubeconfig.write(target, remaining)
-        own.unlink(missing_ok=True)
+            mine = {}  # the mark tells, too
+        try:
+            theirs = kubeconfig.read(target)
+            # Only what we wrote: the same name may by now belong to somebody else's cluster.
+            if kubeconfig.belongs(theirs, mine, spec.context):
+                remaining = kubeconfig.without(theirs, spec.context)
+                if remaining != theirs:
+                    kubeconfig.write(target, remaining)
+        except (kubeconfig.UnreadableKubeconfigError, OSError) as error:
+            self._leave_alone(target, error)
+        kubeconfig.clear(own)
+
+
+def _patient(probe: Callable[[], T]) -> Callable[[], T]:
+    """Return a probe for which a hiccup of the API server is "not yet": it was ready before."""
+
+    def ask() -> T:
+        try:
+            return probe()
+        except EnvironmentNotReadyError as error:
+            raise NotYet(error.message) from error
+
+    return ask
+
+
+def _metrics_served(api: Api) -> bool:
+    try:
+        answer = api.get(addons.METRICS_PATH)
+    except EnvironmentNotReadyError:
+        # 503 for as long as the API server does not reach metrics-server.
+        return False
+    return bool(answer and answer.get("items"))
 
 
 def _absent() -> EnvironmentNotReadyError:

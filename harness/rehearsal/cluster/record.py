@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from functools import cache
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
-from rehearsal.cluster.plan import ClusterSpec, PublishedPort, Ranges
-from rehearsal.core.catalogue import Timing
+from pydantic import TypeAdapter
+
+from rehearsal.cluster.plan import ClusterSpec
 
 FILE_NAME = "cluster.json"
 _VERSION = 1
@@ -46,16 +47,18 @@ def load(folder: Path) -> Record | None:
     An unreadable one is as good as none: the containers themselves tell what is there.
     """
     try:
-        raw = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        if raw["version"] != _VERSION:
+        text = (folder / FILE_NAME).read_text(encoding="utf-8")
+        if json.loads(text)["version"] != _VERSION:
             return None
-        return Record(
-            spec=_spec(raw["spec"]),
-            phase=Phase(raw["phase"]),
-            addresses={name: IPv4Address(address) for name, address in raw["addresses"].items()},
-        )
+        # Checks every type, so that a damaged record does not break what reads it later.
+        return _schema().validate_json(text, strict=True)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+@cache
+def _schema() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
 
 
 def save(folder: Path, record: Record) -> None:
@@ -73,14 +76,3 @@ def save(folder: Path, record: Record) -> None:
 def forget(folder: Path) -> None:
     """Remove the record; no error when there is none."""
     (folder / FILE_NAME).unlink(missing_ok=True)
-
-
-def _spec(raw: Mapping[str, Any]) -> ClusterSpec:
-    return ClusterSpec(
-        **{
-            **raw,
-            "timing": Timing(raw["timing"]),
-            "ranges": Ranges(**{name: IPv4Network(value) for name, value in raw["ranges"].items()}),
-            "ports": tuple(PublishedPort(**port) for port in raw["ports"]),
-        }
-    )

@@ -5,6 +5,8 @@ Its images live in a named volume that outlives the cluster, so that a cluster m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,10 @@ from rehearsal.core.waiting import wait_until
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container, _RestartPolicy
+    from docker.models.containers import Container
 
 _ANSWER_SECONDS = 30.0
 _DATA = "/var/lib/registry"
-_RESTART: _RestartPolicy = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,8 @@ class DockerRegistry:
         if there is not None and self._as_wanted(there, spec):
             if there.status == "running":
                 return self._await(spec, changed=False)
-            if there.status == "paused":
-                there.unpause()
-            else:
-                there.start()
+            with _explained(spec):
+                there.unpause() if there.status == "paused" else there.start()
             return self._await(spec, changed=True)
         if there is not None:
             there.remove(force=True)
@@ -85,16 +84,14 @@ class DockerRegistry:
         )
 
     def _run(self, spec: ClusterSpec) -> None:
-        from docker.errors import APIError
-
-        try:
+        with _explained(spec):
             container = self.client.containers.create(
                 self.image,
                 name=spec.registry_container,
                 labels={OWNER_LABEL: spec.name},
                 ports={"5000/tcp": ("127.0.0.1", spec.registry_port)},
                 volumes={spec.registry_container: {"bind": _DATA, "mode": "rw"}},
-                restart_policy=_RESTART,
+                restart_policy={"Name": "always", "MaximumRetryCount": 0},
                 network=spec.network,
                 networking_config={
                     spec.network: self.client.api.create_endpoint_config(
@@ -103,12 +100,6 @@ class DockerRegistry:
                 },
             )
             container.start()
-        except APIError as error:
-            raise EnvironmentNotReadyError(
-                "REGISTRY_REFUSED",
-                f"the registry could not be started: {error.explanation or error}",
-                hint=f"Is port {spec.registry_port} taken? `rehearsal doctor` says by whom.",
-            ) from error
 
     def _await(self, spec: ClusterSpec, *, changed: bool) -> bool:
         wait_until(
@@ -118,6 +109,20 @@ class DockerRegistry:
             hint=f"`docker logs {spec.registry_container}` says why it does not answer.",
         )
         return changed
+
+
+@contextmanager
+def _explained(spec: ClusterSpec) -> Iterator[None]:
+    from docker.errors import APIError
+
+    try:
+        yield
+    except APIError as error:
+        raise EnvironmentNotReadyError(
+            "REGISTRY_REFUSED",
+            f"the registry could not be started: {error.explanation or error}",
+            hint=f"Is port {spec.registry_port} taken? `rehearsal doctor` says by whom.",
+        ) from error
 
 
 def answers(port: int) -> bool:

@@ -1,0 +1,358 @@
+"""`up`, `repair` and `down` on a machine in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+import pytest
+from rehearsal.cluster import kubeconfig, record
+from rehearsal.cluster.facts import NetworkFacts
+from rehearsal.cluster.plan import ClusterSpec
+from rehearsal.core.catalogue import Timing
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.events import Outcome
+
+from tests.cluster.fakes import KIND_CLUSTER_LABEL, context_of
+from tests.cluster.ground import RANGES, USERS_OWN, Ground, planned
+
+NODES = planned().node_names
+REGISTRY = planned().registry_container
+
+
+def _foreign_cluster(ground: Ground) -> None:
+    """Put a kind cluster of our name on kind's own network, as a user makes it by hand."""
+    machine = ground.machine
+    machine.networks["kind"] = NetworkFacts("kind", IPv4Network("172.18.0.0/16"), {})
+    labels = {KIND_CLUSTER_LABEL: planned().name}
+    machine.start(machine.create(NODES[0], image="kindest/node", labels=labels, network="kind"))
+
+
+def test_up_on_an_empty_machine_makes_a_whole_cluster(ground: Ground) -> None:
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_up_again_changes_nothing(ground: Ground) -> None:
+    ground.up()
+
+    assert ground.changed_by_up() == []
+
+
+def test_up_again_says_that_nothing_had_to_be_done(ground: Ground) -> None:
+    ground.up()
+    ground.seen.clear()
+    ground.up()
+
+    assert {name for name, outcome in ground.outcomes().items() if outcome is Outcome.DONE} == {
+        "add-ons ready"
+    }
+
+
+def test_up_again_keeps_the_ranges_of_the_cluster_that_is_there(ground: Ground) -> None:
+    ground.up()
+
+    ground.up(planned(ranges=replace(RANGES, docker=IPv4Network("10.213.0.0/24"))))
+
+    assert ground.flaws() == []
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("harm", ["stop", "pause"])
+def test_node_that_was_stopped_or_paused_is_mended(ground: Ground, node: str, harm: str) -> None:
+    ground.up()
+    getattr(ground.machine, harm)(node)
+
+    ground.clusters.repair()
+
+    assert ground.flaws() == []
+
+
+def test_all_nodes_stopped_are_mended(ground: Ground) -> None:
+    ground.up()
+    for name in (*NODES, REGISTRY):
+        ground.machine.stop(name)
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_addresses_outlive_a_restart_of_the_engine(ground: Ground) -> None:
+    ground.up()
+    ground.machine.restart_engine()
+
+    assert ground.flaws() == []
+
+
+def test_addresses_swapped_by_a_restart_of_the_engine_are_put_right(ground: Ground) -> None:
+    ground.up()
+    for name in NODES:
+        ground.machine.containers[name].links[planned().network].pinned = None
+    ground.machine.restart_engine()
+    assert ground.flaws()
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_registry_that_was_removed_is_made_again(ground: Ground) -> None:
+    ground.up()
+    ground.machine.delete(REGISTRY)
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ("kube-system", "kube-state-metrics"),
+        ("kube-system", "metrics-server"),
+        ("local-path-storage", "local-path-provisioner"),
+    ],
+)
+def test_add_on_that_was_deleted_is_applied_again(ground: Ground, name: tuple[str, str]) -> None:
+    ground.up()
+    del ground.machine.kubernetes[planned().name].applied["Deployment", *name]
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_cluster_that_lost_a_node_is_made_anew_and_says_so(ground: Ground, node: str) -> None:
+    ground.up()
+    ground.machine.delete(node)
+
+    ground.up()
+
+    assert ground.flaws() == []
+    assert ground.warnings() == [f"the cluster is made anew: {node} is gone"]
+
+
+def test_cluster_without_its_record_is_made_anew(ground: Ground) -> None:
+    ground.up()
+    record.forget(ground.paths.state)
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_node_that_dies_while_the_cluster_is_made_is_named_and_the_next_up_succeeds(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(ground.clusters.kind)
+    create = kind.create
+
+    def create_and_lose_a_node(*args: object, **keywords: object) -> None:
+        create(*args, **keywords)  # type: ignore[arg-type]  # passed on as they came
+        ground.machine.stop(NODES[1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "create", create_and_lose_a_node)
+        with pytest.raises(EnvironmentNotReadyError, match=f"^{NODES[1]} ended as soon"):
+            ground.up()
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (planned("light"), "made with profile full, not light"),
+        (planned("full", Timing.COMPRESSED), "made with timing production, not compressed"),
+        (replace(planned(), registry_port=5002), "changed since it was made: registry_port"),
+        (replace(planned(), egress=True), "changed since it was made: egress"),
+    ],
+)
+def test_other_cluster_is_refused_with_the_command_that_replaces_it(
+    ground: Ground, other: ClusterSpec, reason: str
+) -> None:
+    ground.up()
+    before = list(ground.machine.changes)
+
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        ground.up(other)
+
+    assert "rehearsal cluster down && rehearsal cluster up --profile" in caught.value.hint
+    assert ground.machine.changes == before
+
+
+def test_second_name_is_refused_while_the_first_is_there(ground: Ground) -> None:
+    ground.up()
+
+    with pytest.raises(ConfigurationError, match="its name is 'mambogo', not 'second'"):
+        ground.up(replace(planned(), name="second"))
+
+
+@pytest.mark.parametrize("work", ["up", "down"])
+def test_foreign_cluster_of_the_same_name_is_not_touched(ground: Ground, work: str) -> None:
+    _foreign_cluster(ground)
+
+    with pytest.raises(EnvironmentNotReadyError, match="did not make") as caught:
+        getattr(ground, work)()
+
+    assert caught.value.code == "CLUSTER_FOREIGN"
+    assert ground.machine.changes == []
+
+
+@pytest.mark.parametrize("work", ["up", "down"])
+def test_foreign_cluster_beside_a_network_that_we_left_is_not_touched(ground: Ground, work: str) -> None:
+    assert ground.killed_at(2, "up")
+    assert (list(ground.machine.containers), list(ground.machine.networks)) == ([], [planned().network])
+    _foreign_cluster(ground)
+
+    with pytest.raises(EnvironmentNotReadyError, match="did not make"):
+        getattr(ground, work)()
+
+    assert NODES[0] in ground.machine.containers
+
+
+def test_foreign_network_of_the_same_name_is_not_touched(ground: Ground) -> None:
+    network = NetworkFacts(planned().network, RANGES.docker, {})
+    ground.machine.networks[network.name] = network
+
+    with pytest.raises(EnvironmentNotReadyError, match="did not make"):
+        ground.up()
+
+    assert ground.machine.changes == []
+
+
+def test_own_network_with_an_old_range_is_made_anew(ground: Ground) -> None:
+    ground.up(planned(ranges=replace(RANGES, docker=IPv4Network("10.213.0.0/24"))))
+    for name in NODES:
+        ground.machine.delete(name)
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_down_leaves_nothing(ground: Ground) -> None:
+    ground.up()
+
+    assert ground.down()
+    assert ground.remains() == []
+
+
+def test_down_on_an_empty_machine_says_that_nothing_was_there(ground: Ground) -> None:
+    assert not ground.down()
+    assert ground.machine.changes == []
+
+
+def test_down_keeps_the_images_of_the_registry(ground: Ground) -> None:
+    ground.up()
+
+    ground.clusters.down(planned())
+
+    assert ground.machine.volumes == {REGISTRY}
+
+
+def test_down_leaves_what_others_made(ground: Ground) -> None:
+    ground.up()
+    machine = ground.machine
+    machine.networks["bridge"] = NetworkFacts("bridge", IPv4Network("172.17.0.0/16"), {})
+    machine.start(machine.create("postgres", image="postgres", labels={}, network="bridge"))
+    other = {KIND_CLUSTER_LABEL: "mambogo2"}
+    machine.start(machine.create("mambogo2-control-plane", image="node", labels=other, network="bridge"))
+
+    ground.down()
+
+    assert set(machine.containers) == {"postgres", "mambogo2-control-plane"}
+    assert set(machine.networks) == {"bridge"}
+
+
+def test_down_removes_the_cluster_that_is_there_whatever_is_configured_now(ground: Ground) -> None:
+    ground.up()
+
+    ground.down(replace(planned("light"), name="second"))
+
+    assert ground.remains() == []
+
+
+def test_repair_without_a_cluster_is_refused(ground: Ground) -> None:
+    with pytest.raises(EnvironmentNotReadyError) as caught:
+        ground.clusters.repair()
+
+    assert caught.value.code == "CLUSTER_ABSENT"
+
+
+def test_repair_of_a_cluster_that_lost_a_node_is_refused(ground: Ground) -> None:
+    ground.up()
+    ground.machine.delete(NODES[2])
+
+    with pytest.raises(EnvironmentNotReadyError, match=f"{NODES[2]} is gone") as caught:
+        ground.clusters.repair()
+
+    assert caught.value.code == "CLUSTER_BEYOND_REPAIR"
+    assert NODES[1] in ground.machine.containers
+
+
+def test_current_context_of_the_user_stays(ground: Ground) -> None:
+    ground.up()
+
+    assert kubeconfig.read(ground.users_file)["current-context"] == "office"
+
+
+def test_current_context_is_changed_when_asked(ground: Ground) -> None:
+    ground.clusters.up(planned(), use_context=True)
+
+    assert kubeconfig.read(ground.users_file)["current-context"] == "kind-mambogo"
+
+
+def test_current_context_outlives_a_cluster_made_anew(ground: Ground) -> None:
+    ground.clusters.up(planned(), use_context=True)
+    ground.machine.delete(NODES[0])
+    ground.up()
+
+    assert kubeconfig.read(ground.users_file)["current-context"] == "kind-mambogo"
+
+
+@pytest.mark.parametrize("damaged", [b"clusters:\n-", b"clusters: [", b"\xff\xfe", b"- 1\n", b"users: 7\n"])
+@pytest.mark.parametrize("work", ["up", "down"])
+def test_kubeconfig_of_the_user_that_is_damaged_is_left_alone(
+    ground: Ground, work: str, damaged: bytes
+) -> None:
+    if work == "down":
+        ground.up()
+    ground.users_file.write_bytes(damaged)
+
+    getattr(ground, work)()
+
+    assert ground.users_file.read_bytes() == damaged
+    assert [one for one in ground.warnings() if f"{ground.users_file} is left alone" in one]
+
+
+def test_context_of_the_same_name_that_is_somebody_else_s_is_left_alone(ground: Ground) -> None:
+    theirs = context_of(planned().context, "authority-of-another-machine")
+    kubeconfig.write(ground.users_file, theirs)
+
+    ground.up()
+    ground.down()
+
+    assert kubeconfig.read(ground.users_file) == theirs
+    assert "somebody else's" in ground.warnings()[0]
+
+
+def test_own_kubeconfig_that_was_damaged_is_written_anew(ground: Ground) -> None:
+    ground.up()
+    ground.paths.kubeconfig.write_text("clusters:\n-", encoding="utf-8")
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_kubeconfig_of_the_user_may_be_our_own(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{ground.paths.kubeconfig}:{ground.users_file}")
+
+    ground.up()
+
+    assert kubeconfig.read(ground.users_file) == USERS_OWN
