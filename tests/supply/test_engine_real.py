@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from docker import DockerClient
+from rehearsal.core import processes
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Event, Outcome, StepFinished, ignore
 from rehearsal.core.paths import Paths
@@ -182,6 +183,12 @@ def test_engine_does_not_keep_the_folder_it_was_started_from(second: Second) -> 
     assert Path(f"/proc/{_start(second).pid}/cwd").readlink() == Path("/")
 
 
+def test_second_engine_has_a_network_namespace_of_its_own(second: Second) -> None:
+    # In the host's namespace a daemon without a bridge deletes docker0, which is another engine's.
+    namespace = Path(f"/proc/{_start(second).pid}/ns/net").readlink()
+    assert namespace != Path("/proc/self/ns/net").readlink()
+
+
 def test_stopped_engine_is_found_to_be_absent(second: Second) -> None:
     _start(second)
     _stop(second[0])
@@ -201,16 +208,15 @@ def test_privileged_container_gets_what_the_host_can_give(second: Second) -> Non
         stdin_open=True,
     )
     try:
-        inside = container.exec_run(
-            [
-                "sh",
-                "-c",
-                "while read name value; do case $name in CapEff:) echo $value;; esac; done"
-                " </proc/self/status",
-            ],
-            privileged=True,
+        # The client program: docker-py's exec_run leaves its socket to the garbage collector.
+        script = (
+            "while read name value; do case $name in CapEff:) echo $value;; esac; done </proc/self/status"
         )
-        assert isinstance(inside.output, bytes)
+        inside = processes.run(
+            ("docker", "exec", "--privileged", str(container.id), "sh", "-c", script),
+            timeout_seconds=60,
+            env={**os.environ, "DOCKER_HOST": second[0].host},
+        )
         # Docker 20.10 knows the capabilities up to AUDIT_READ.
         last = capabilities.CAPABILITIES.index("AUDIT_READ")
         got = capabilities.missing(int(inside.output, 16), last=last)
