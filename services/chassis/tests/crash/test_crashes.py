@@ -28,8 +28,10 @@ BUGS: Final = {
     "cached-500": "operation-unfinished",
     "commit-before-effect": "effect-lost",
 }
+# With this one the outbox stays empty, and the relay has nothing to do.
+UNREACHABLE: Final = {"dual-write": "relay."}
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
 
 def assert_looked(outcome: Outcome) -> None:
@@ -54,7 +56,9 @@ def test_a_planted_bug_is_found_by_name(
     bug: str, postgres_database: FreshDatabase, kafka_topics: TopicSpace, tmp_path: Path
 ) -> None:
     tree = Tree.own().planted(PLANTED / f"{bug}.patch", tmp_path / "tree")
-    outcome = Campaign(tree, postgres_database, kafka_topics, tmp_path).run(operations=200, rounds=1)
+    outcome = Campaign(tree, postgres_database, kafka_topics, tmp_path).run(
+        operations=200, rounds=1, unreachable=UNREACHABLE.get(bug)
+    )
     assert BUGS[bug] in {finding.invariant for finding in audit(outcome.evidence)}
 
 

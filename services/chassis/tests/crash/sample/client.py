@@ -2,8 +2,8 @@
 
     python client.py PORT HISTORY STOP_FILE OPERATIONS CLIENTS
 
-One line per operation: its reference, and `ok` with the order's id, or `unfinished` when no try was answered
-in time. Every tenth order is clicked twice at once.
+One line per operation: its reference, and `ok` with the order's id, or `unfinished` when it was refused
+again and again. Every tenth order is clicked twice at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-PATIENCE_SECONDS = 45.0
+# Answers of "not now" to one operation. A try without an answer does not count: the service may be starting.
+MAX_REFUSALS = 30
 PAUSE_SECONDS = 0.05
 REPLY_SECONDS = 10.0
 DOUBLE_CLICK_EVERY = 10
@@ -40,13 +41,13 @@ async def buy(port: int, number: int) -> dict[str, Any]:
     """Try until there is an answer that will not change."""
     reference = str(uuid.uuid4())
     key = str(uuid.uuid4())
-    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    tries = 0
-    while asyncio.get_running_loop().time() < deadline:
+    tries = refusals = 0
+    while refusals < MAX_REFUSALS:
         order = {"reference": reference, "amount": number, "key": key}
         clicks = 2 if number % DOUBLE_CLICK_EVERY == 0 else 1
         replies = await asyncio.gather(*(attempt(port, order) for _ in range(clicks)))
         tries += 1
+        refusals += replies[0] is not None
         for reply in replies:
             if reply is not None and reply["status"] == 201:
                 outcome = {"outcome": "ok", "order_id": reply["order_id"], "replay": reply["replay"]}
@@ -56,7 +57,12 @@ async def buy(port: int, number: int) -> dict[str, Any]:
 
 
 async def main(
-    port: int, history: TextIO, is_told_to_stop: Callable[[], bool], operations: int, clients: int
+    port: int,
+    history: TextIO,
+    is_told_to_stop: Callable[[], bool],
+    *,
+    operations: int,
+    clients: int,
 ) -> None:
     """Buy with several clients until told to stop and there were enough operations."""
     numbers = iter(range(1, sys.maxsize))
@@ -71,5 +77,11 @@ async def main(
 
 if __name__ == "__main__":
     with Path(sys.argv[2]).open("a", encoding="utf-8") as lines:
-        stop_file = Path(sys.argv[3])
-        asyncio.run(main(int(sys.argv[1]), lines, stop_file.exists, int(sys.argv[4]), int(sys.argv[5])))
+        buying = main(
+            int(sys.argv[1]),
+            lines,
+            Path(sys.argv[3]).exists,
+            operations=int(sys.argv[4]),
+            clients=int(sys.argv[5]),
+        )
+        asyncio.run(buying)
