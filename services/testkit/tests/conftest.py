@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from mambogo_testkit.engine import connect
+from mambogo_testkit.engine import connect, sweep
 from support import Session
 
 
@@ -46,3 +47,5 @@ def start_session(tmp_path: Path) -> Iterator[Session]:
     for process in started:
         process.kill()
         process.communicate()
+    with contextlib.closing(connect()) as client:
+        sweep(client)

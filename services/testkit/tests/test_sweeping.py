@@ -88,10 +88,11 @@ def test_a_taken_port_is_no_failure(
     image = ensure_image(engine_client, "redis")
     engine = Engine("port-test")
     try:
-        _, first = engine.start(["redis"], lambda _: Spec(kind="redis", image=image, ports={"redis": 6379}))
+        spec = Spec(kind="redis", image=image, ports={"redis": 6379}, data=("/data",))
+        _, first = engine.start(["redis"], lambda _: spec)
         offers = iter([[first["redis"]], [first["redis"] + 1]])
         monkeypatch.setattr("random.sample", lambda *_: next(offers))
-        _, second = engine.start(["redis"], lambda _: Spec(kind="redis", image=image, ports={"redis": 6379}))
+        _, second = engine.start(["redis"], lambda _: spec)
         assert second["redis"] == first["redis"] + 1
         mine = {"label": f"{LABEL_RUN}=port-test"}
         containers = engine_client.containers.list(all=True, filters=dict(mine))

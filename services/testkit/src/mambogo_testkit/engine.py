@@ -57,6 +57,9 @@ class Engine:
         self.run = run
         self.labels = {LABEL_RUN: run, LABEL_OWNER: this_owner()}
         self.client = connect()
+        # Not the engine's default bridge: that one belongs to everybody, and has no names.
+        self._network = f"mambogo-testkit-{run}"
+        self.client.networks.create(self._network, driver="bridge", labels=self.labels)
 
     def start(
         self, ports: Iterable[str], spec_for: Callable[[dict[str, int]], Spec]
@@ -80,12 +83,11 @@ class Engine:
         raise AssertionError("unreachable")
 
     def _start(self, spec: Spec, ports: dict[str, int]) -> str:
-        container = DockerContainer(
-            spec.image,
-            env=spec.env,
+        container = DockerContainer(spec.image, env=spec.env).with_kwargs(
             read_only=spec.read_only,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
+            network=self._network,
             labels={**self.labels, LABEL_KIND: spec.kind},
             mounts=[Mount(target=path, source=None, type="volume") for path in spec.data],
         )
@@ -113,9 +115,8 @@ class Engine:
             _remove(self.client, container)
 
     def address(self, container: str) -> str:
-        """Return a container's address on the engine's bridge, for another container to reach it."""
-        attributes = self.client.containers.get(container).attrs or {}
-        return str(attributes["NetworkSettings"]["IPAddress"])
+        """Return the name by which another container of this run reaches this one."""
+        return str(self.client.containers.get(container).name)
 
     def log_tail(self, container: str) -> str:
         """Return the last lines that a container printed, for an error message."""
@@ -129,6 +130,7 @@ class Engine:
         mine: dict[str, str | list[str] | bool] = {"label": f"{LABEL_RUN}={self.run}"}
         for container in self.client.containers.list(all=True, filters=mine, ignore_removed=True):
             _remove(self.client, container.id or "")
+        _remove_network(self.client, self._network)
         self.client.close()
 
 
@@ -145,13 +147,23 @@ def connect() -> docker.DockerClient:
 
 
 def sweep(client: docker.DockerClient) -> list[str]:
-    """Remove the containers of owners that are dead; returns their ids."""
+    """Remove the containers and networks of owners that are dead; returns the containers' ids."""
     swept = []
     for container in client.containers.list(all=True, filters={"label": LABEL_OWNER}, ignore_removed=True):
         if is_dead(container.labels[LABEL_OWNER]):
             _remove(client, container.id or "")
             swept.append(container.id or "")
+    for network in client.networks.list(filters={"label": LABEL_OWNER}):
+        if is_dead((network.attrs or {})["Labels"][LABEL_OWNER]):
+            _remove_network(client, network.name or "")
     return swept
+
+
+def _remove_network(client: docker.DockerClient, name: str) -> None:
+    try:
+        client.networks.get(name).remove()
+    except docker.errors.NotFound:
+        return  # somebody else swept it
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from typing import Protocol
 import docker
 
 from mambogo_testkit.dependencies import config_server, eureka, kafka, keycloak, postgres, redis
-from mambogo_testkit.engine import Engine, sweep
+from mambogo_testkit.engine import Engine, connect, sweep
 from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.running import Running, Server
 
@@ -101,8 +102,9 @@ class Fleet:
     def _connected(self) -> Engine:
         with self._lock:
             if self._engine is None:
+                with contextlib.closing(connect()) as client:
+                    sweep(client)  # before our own network needs an address range
                 self._engine = Engine(run=secrets.token_hex(6))
-                sweep(self._engine.client)
             return self._engine
 
     def _start(self, kind: str, *, shared: bool) -> Running:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import ClassVar
 
 import docker
 import docker.errors
 from docker.models.containers import Container
 
 from mambogo_testkit.errors import TestkitError
+from mambogo_testkit.waiting import wait_until
 
 HOST = "127.0.0.1"
 _STOP_SECONDS = 20  # the slowest, Keycloak, takes two
@@ -50,9 +52,27 @@ class Server:
         self._client = client
         self._shared = shared
 
-    def wait_ready(self) -> None:
-        """Return when the dependency answers its protocol; raises TestkitError `not-ready`."""
+    # What messages call it, and how long a start may take on a loaded machine.
+    title: ClassVar[str]
+    ready_timeout_seconds: ClassVar[float]
+
+    def missing(self) -> str | None:
+        """Ask the dependency in its own protocol: None when it answers, else what came instead."""
         raise NotImplementedError
+
+    def wait_ready(self) -> None:
+        """Return when it answers; raises TestkitError `not-ready`, or `exited` at once when it ended."""
+        wait_until(self.title, self._missing_or_ended, self.ready_timeout_seconds)
+
+    def _missing_or_ended(self) -> str | None:
+        missing = self.missing()
+        if missing is not None and (container := self._container()).status in ("exited", "dead"):
+            raise TestkitError(
+                "exited",
+                f"{self.title} ended: {container.attrs['State']}",
+                "its own log, below, has the reason",
+            )
+        return missing
 
     def stop(self) -> None:
         """Stop it as an orderly shutdown does (its stop signal, then wait): connections are refused."""

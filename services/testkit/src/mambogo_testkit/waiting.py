@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import httpx
+
 from mambogo_testkit.errors import TestkitError
 
 # Short against the second or so that the fastest dependency takes to start.
 _INTERVAL_SECONDS = 0.05
+_HTTP_TIMEOUT_SECONDS = 3.0
 
 
 def wait_until(what: str, probe: Callable[[], str | None], timeout_seconds: float) -> None:
@@ -26,3 +29,12 @@ def wait_until(what: str, probe: Callable[[], str | None], timeout_seconds: floa
                 "read the container's log below, and the load of the machine",
             )
         time.sleep(_INTERVAL_SECONDS)
+
+
+def status_missing(url: str) -> str | None:
+    """Probe an HTTP endpoint: None for status 200, else what came instead."""
+    try:
+        status = httpx.get(url, timeout=_HTTP_TIMEOUT_SECONDS).status_code
+    except httpx.TransportError as error:
+        return str(error) or type(error).__name__
+    return None if status == httpx.codes.OK else f"status {status}"

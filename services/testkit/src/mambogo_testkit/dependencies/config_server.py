@@ -9,11 +9,11 @@ import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mambogo_testkit.dependencies.eureka import wait_for_readiness
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import HOST, Running, Server
+from mambogo_testkit.waiting import status_missing
 
 KIND = "config_server"
 _REPOSITORY = "/etc/config-server/repository"
@@ -40,14 +40,17 @@ class ConfigSpace:
 class ConfigServer(Server):
     """A running config server that reads files, as it does with a mounted ConfigMap."""
 
+    title = "the config server"
+    ready_timeout_seconds = 120.0
+
     @property
     def url(self) -> str:
         """Base URL; configuration is at `/{application}/{profile}`."""
         return f"http://{HOST}:{self.running.ports[KIND]}"
 
-    def wait_ready(self) -> None:
-        """Return when its readiness endpoint says so."""
-        wait_for_readiness("the config server", self.running.ports[KIND])
+    def missing(self) -> str | None:
+        """Ask the readiness endpoint."""
+        return status_missing(f"http://{HOST}:{self.running.ports[KIND]}/actuator/health/readiness")
 
     def space(self) -> ConfigSpace:
         """Give out a name space for one test."""

@@ -10,10 +10,9 @@ import httpx
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import HOST, Running, Server
-from mambogo_testkit.waiting import wait_until
+from mambogo_testkit.waiting import status_missing
 
 KIND = "eureka"
-_READY_TIMEOUT_SECONDS = 90.0
 _TIMEOUT_SECONDS = 5.0
 
 
@@ -42,31 +41,21 @@ class EurekaApps:
 class EurekaServer(Server):
     """A running Eureka server without peers."""
 
+    title = "Eureka"
+    ready_timeout_seconds = 120.0
+
     @property
     def url(self) -> str:
         """Service URL, as a client's `defaultZone`."""
         return f"http://{HOST}:{self.running.ports[KIND]}/eureka/"
 
-    def wait_ready(self) -> None:
-        """Return when its readiness endpoint says so."""
-        wait_for_readiness("Eureka", self.running.ports[KIND])
+    def missing(self) -> str | None:
+        """Ask the readiness endpoint."""
+        return status_missing(f"http://{HOST}:{self.running.ports[KIND]}/actuator/health/readiness")
 
     def apps(self) -> EurekaApps:
         """Give out a name space for one test. Instances that a test leaves behind expire by themselves."""
         return EurekaApps(self.url, secrets.token_hex(4))
-
-
-def wait_for_readiness(what: str, port: int) -> None:
-    """Wait for the readiness path of a Spring application."""
-
-    def missing() -> str | None:
-        try:
-            answer = httpx.get(f"http://{HOST}:{port}/actuator/health/readiness", timeout=_TIMEOUT_SECONDS)
-        except httpx.TransportError as error:
-            return str(error) or type(error).__name__
-        return None if answer.status_code == httpx.codes.OK else f"status {answer.status_code}"
-
-    wait_until(what, missing, _READY_TIMEOUT_SECONDS)
 
 
 def start(engine: Engine) -> Running:

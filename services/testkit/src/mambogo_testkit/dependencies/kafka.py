@@ -15,10 +15,8 @@ from confluent_kafka.cimpl import NewTopic
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import HOST, Running, Server
-from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
-_READY_TIMEOUT_SECONDS = 60.0
 _METADATA_TIMEOUT_SECONDS = 1.0
 _ADMIN_TIMEOUT_SECONDS = 15.0
 # Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
@@ -73,15 +71,21 @@ class TopicSpace:
 class KafkaBroker(Server):
     """A running broker in KRaft mode, topics created only on request."""
 
+    title = "Kafka"
+    ready_timeout_seconds = 120.0
+
     @property
     def bootstrap_servers(self) -> str:
         """Address for `bootstrap.servers`."""
         return f"{HOST}:{self.running.ports[KIND]}"
 
-    def wait_ready(self) -> None:
-        """Return when the metadata names a broker: topics can then be created."""
-        admin = self._admin()
-        wait_until("Kafka", lambda: _missing(admin), _READY_TIMEOUT_SECONDS)
+    def missing(self) -> str | None:
+        """Ask for metadata: topics can be created once a broker is named in it."""
+        try:
+            brokers = self._admin().list_topics(timeout=_METADATA_TIMEOUT_SECONDS).brokers
+        except KafkaException as error:
+            return str(error)
+        return None if brokers else "no broker is registered"
 
     @contextlib.contextmanager
     def topics(self) -> Iterator[TopicSpace]:
@@ -94,14 +98,6 @@ class KafkaBroker(Server):
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap_servers}, logger=_quiet)
-
-
-def _missing(admin: AdminClient) -> str | None:
-    try:
-        brokers = admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).brokers
-    except KafkaException as error:
-        return str(error)
-    return None if brokers else "no broker is registered"
 
 
 def start(engine: Engine) -> Running:

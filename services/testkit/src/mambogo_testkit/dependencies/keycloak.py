@@ -16,12 +16,10 @@ from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.realms import Realm, admin_client
 from mambogo_testkit.running import HOST, Running, Server
-from mambogo_testkit.waiting import wait_until
+from mambogo_testkit.waiting import status_missing
 
 KIND = "keycloak"
 ADMIN = "testkit-admin"
-_READY_TIMEOUT_SECONDS = 180.0  # the first start with schema and master realm, on a loaded machine
-_PROBE_TIMEOUT_SECONDS = 2.0
 _STOP_SECONDS = 30
 _DATABASE = "keycloak"
 
@@ -29,14 +27,17 @@ _DATABASE = "keycloak"
 class KeycloakServer(Server):
     """A running Keycloak 26, as production starts it: optimised, on PostgreSQL, one fixed host name."""
 
+    title = "Keycloak"
+    ready_timeout_seconds = 240.0  # the first start makes the schema and the master realm
+
     @property
     def url(self) -> str:
         """Base URL, which is also what its tokens' issuers begin with."""
         return f"http://{HOST}:{self.running.ports['http']}"
 
-    def wait_ready(self) -> None:
-        """Return when its readiness endpoint says so."""
-        _wait_ready(self.running.ports["management"])
+    def missing(self) -> str | None:
+        """Ask the readiness endpoint of the management port."""
+        return status_missing(f"http://{HOST}:{self.running.ports['management']}/health/ready")
 
     @contextlib.contextmanager
     def realm(self, **settings: object) -> Iterator[Realm]:
@@ -73,7 +74,7 @@ def _bake(engine: Engine, images: tuple[str, str]) -> Baked:
     try:
         server, ports = _start_server(engine, images[1], database, credentials)
         containers.append(server)
-        _wait_ready(ports["management"])
+        KeycloakServer(Running(KIND, (server,), ports), engine.client, shared=True).wait_ready()
         for container in (server, database):  # in this order: PostgreSQL's stop leaves a clean data directory
             engine.client.containers.get(container).stop(timeout=_STOP_SECONDS)
         return baking.commit(engine, images, database, credentials)
@@ -130,16 +131,3 @@ def _start_server(
         )
 
     return engine.start(["http", "management"], spec)
-
-
-def _wait_ready(management_port: int) -> None:
-    url = f"http://{HOST}:{management_port}/health/ready"
-
-    def missing() -> str | None:
-        try:
-            status = httpx.get(url, timeout=_PROBE_TIMEOUT_SECONDS).status_code
-        except httpx.TransportError as error:
-            return str(error) or type(error).__name__
-        return None if status == httpx.codes.OK else f"status {status}"
-
-    wait_until("Keycloak", missing, _READY_TIMEOUT_SECONDS)

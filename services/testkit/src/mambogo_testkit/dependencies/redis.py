@@ -12,10 +12,8 @@ import redis
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import HOST, Running, Server
-from mambogo_testkit.waiting import wait_until
 
 KIND = "redis"
-_READY_TIMEOUT_SECONDS = 30.0
 _SOCKET_TIMEOUT_SECONDS = 5.0
 # One per test until the numbers start again; an empty database costs Redis about 200 bytes.
 _DATABASES = 4096
@@ -40,11 +38,11 @@ class RedisSpace:
 class RedisServer(Server):
     """A running Redis 7."""
 
-    def wait_ready(self) -> None:
-        """Return when PING is answered by PONG, which it is not while data is loaded."""
-        wait_until("Redis", self._missing, _READY_TIMEOUT_SECONDS)
+    title = "Redis"
+    ready_timeout_seconds = 60.0
 
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
+        """Send PING, which is answered by an error while data is loaded."""
         try:
             with self._connect(0) as client:
                 client.ping()
