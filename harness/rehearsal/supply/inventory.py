@@ -57,8 +57,8 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
     go = Toolchain(golang.on_path(search_path))
     node = tilt.Node(tilt.node_on_path(search_path))
     files: list[FileRecipe] = [
-        golang.toolchain_recipe(toolchain_folder / "go.txt"),
-        tilt.node_recipe(toolchain_folder / "node.txt"),
+        *([] if go.present else [golang.toolchain_recipe(toolchain_folder / "go.txt")]),
+        *([] if node.present else [tilt.node_recipe(toolchain_folder / "nodejs.txt")]),
         kubernetes_recipe(toolchain_folder / "kubernetes", versions, go),
         coredns_recipe(toolchain_folder / "coredns", versions, go),
         tilt.TiltPagesRecipe(versions.tilt, toolchain_folder / "tilt", go, node, _YARN_VERSION),

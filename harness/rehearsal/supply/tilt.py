@@ -71,7 +71,7 @@ def node_recipe(requirements: Path) -> FunctionRecipe:
         return {"installer": installer}
 
     return FunctionRecipe(
-        name="node",
+        name="nodejs",
         version=pinned[1] if pinned else "unpinned",
         read_inputs=lambda: {"requirements": requirements.read_text(encoding="utf-8")},
         make=make,
@@ -81,7 +81,7 @@ def node_recipe(requirements: Path) -> FunctionRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The Node.js that builds the pages: the machine's own, else the supply `node`.
+    """The Node.js that builds the pages: the machine's own, else the supply `nodejs`.
 
     Its version is no part of a key: the pages are what the lock file and the sources make them.
     """
@@ -92,7 +92,7 @@ class Node:
         """Return how to call node and npm, and what to say in the manifest."""
         if self.present:
             return [str(self.present.node)], [str(self.present.npm)], self.present.version
-        folder = context.supply("node")
+        folder = context.supply("nodejs")
         node = str(folder / "bin" / "node")
         return [node], [node, str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")], "supply"
 
