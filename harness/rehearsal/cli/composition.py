@@ -50,8 +50,10 @@ class Workshop:
         from rehearsal.supply.engine import ensure_engine
 
         engine = ensure_engine(self.paths, emit=self.emit)
-        # kind, Tilt and the docker program find the same engine, wherever it was found.
-        os.environ["DOCKER_HOST"] = engine.endpoint.host
+        # kind, Tilt and the docker program find the same engine, wherever it was found. One that the user
+        # chose is left as chosen: a context says more than its address, such as its certificates.
+        if not engine.endpoint.chosen_by_user:
+            os.environ["DOCKER_HOST"] = engine.endpoint.host
         return connect()
 
     @cached_property
