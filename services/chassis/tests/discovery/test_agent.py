@@ -168,7 +168,7 @@ async def test_with_all_servers_gone_the_error_names_each(transport: Transport) 
         one.stop_listening()
         two.stop_listening()
         with pytest.raises(EurekaError, match=rf"{one.port}.*{two.port}"):
-            await EurekaClient((one.url, two.url), transport).applications(delta=True)
+            await EurekaClient((one.url, two.url), transport).applications()
 
 
 async def test_leaving_is_bounded_when_the_registry_hangs(transport: Transport) -> None:

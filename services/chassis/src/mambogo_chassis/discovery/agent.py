@@ -115,12 +115,16 @@ class EurekaAgent:
         return await self._try("fetch", self._fetch_all() if full_due else self._fetch_delta())
 
     async def _fetch_all(self) -> None:
-        _, entries = await self._client.applications(delta=False)
+        _, entries = await self._client.applications()
         self.cache.replace(entry.instance for entry in entries)
         self._full_at = time.monotonic()
 
     async def _fetch_delta(self) -> None:
-        wanted, changes = await self._client.applications(delta=True)
+        answer = await self._client.changes()
+        if answer is None:
+            self.cache.confirm()
+            return
+        wanted, changes = answer
         self.cache.apply(changes)
         if wanted and self.cache.hash_code() != wanted:
             await self._fetch_all()

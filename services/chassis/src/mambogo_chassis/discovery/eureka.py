@@ -82,6 +82,7 @@ class EurekaClient:
     def __init__(self, urls: tuple[str, ...], transport: Transport) -> None:
         self._urls = [url.rstrip("/") for url in urls]
         self._transport = transport
+        self._last_changes: bytes | None = None
 
     async def register(self, registration: Registration, status: InstanceStatus) -> None:
         """Register, or register again with another status: what the Java client does for its health."""
@@ -100,9 +101,24 @@ class EurekaClient:
         """Cancel the lease. An instance that the server does not know is deregistered already."""
         self._expect(await self._ask("DELETE", self._instance_path(registration)), 200, 404)
 
-    async def applications(self, *, delta: bool) -> tuple[str, list[Change]]:
-        """All applications, or what has changed lately, with the hash of the whole."""
-        reply = await self._ask("GET", "/apps/delta" if delta else "/apps/")
+    async def applications(self) -> tuple[str, list[Change]]:
+        """All applications, with the hash of the whole."""
+        return self._parsed(await self._ask("GET", "/apps/"))
+
+    async def changes(self) -> tuple[str, list[Change]] | None:
+        """What has changed lately; None when that is word for word what the last call returned.
+
+        A server repeats each change for minutes, and reading it again each second would be most of what an
+        idle service does.
+        """
+        reply = await self._ask("GET", "/apps/delta")
+        if reply.status == 200 and reply.body == self._last_changes:
+            return None
+        parsed = self._parsed(reply)
+        self._last_changes = reply.body
+        return parsed
+
+    def _parsed(self, reply: Reply) -> tuple[str, list[Change]]:
         self._expect(reply, 200)
         try:
             return parse_applications(msgspec.json.decode(reply.body))

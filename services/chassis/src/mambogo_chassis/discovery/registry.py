@@ -81,6 +81,10 @@ class InstanceCache:
                 self._instances[key] = change.instance
         self._changed()
 
+    def confirm(self) -> None:
+        """The registry has said that nothing is new."""
+        self.updated_at = self._clock()
+
     def _changed(self) -> None:
         self.updated_at = self._clock()
         urls: dict[str, list[str]] = {}
