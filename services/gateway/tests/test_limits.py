@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from redis.asyncio import Redis
 from redis_process import redis_process
 from rig import configuration, eventually, fixed_answer, get, ok, rig, run
 
@@ -22,11 +21,11 @@ from mambogo_gateway.limits.store import Lease, LeaseRequest, LimiterStore, Stor
 @contextlib.asynccontextmanager
 async def shared_buckets(port: int) -> AsyncIterator[RedisLimiterStore]:
     """The store of production on a server of the test's own."""
-    store = RedisLimiterStore(Redis(port=port))
+    store = RedisLimiterStore(f"redis://127.0.0.1:{port}/0")
     try:
         yield store
     finally:
-        await store.close()
+        store.close()
 
 
 class Clock:

@@ -24,7 +24,8 @@ from rig import Client, get, post, run
 from tokens import Issuer
 
 _HERE = Path(__file__).parent
-_START_SECONDS = 60.0
+# Two seconds of CPU on a quiet machine; a busy one takes its time.
+_START_SECONDS = 150.0
 _RATE_PER_SECOND = 300
 # The registry's fetch interval: for so long after its SIGTERM a pod still gets new requests.
 _REGISTRY_SECONDS = 1.0
@@ -62,6 +63,12 @@ class Process:
         """Wait for its end; its exit code."""
         assert self._process is not None
         return await asyncio.to_thread(self._process.wait, _START_SECONDS)
+
+    @property
+    def process_id(self) -> int:
+        """The process' id."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """End it in any case."""
@@ -220,7 +227,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("rounds", [5])
+@pytest.mark.parametrize("rounds", [1, 5])
 def test_rolling_restarts_fail_no_request(tmp_path: Path, issuer: Issuer, rounds: int) -> None:
     async def test() -> None:
         fleet = Fleet(tmp_path, issuer)
@@ -244,7 +251,7 @@ def test_rolling_restarts_fail_no_request(tmp_path: Path, issuer: Issuer, rounds
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_check_finds_a_pod_that_does_not_drain(tmp_path: Path, issuer: Issuer) -> None:
     async def test() -> None:
         fleet = Fleet(tmp_path, issuer)
@@ -262,4 +269,4 @@ def test_the_check_finds_a_pod_that_does_not_drain(tmp_path: Path, issuer: Issue
         finally:
             fleet.kill()
 
-    run(test(), seconds=280)
+    run(test(), seconds=580)

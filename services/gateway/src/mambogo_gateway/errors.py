@@ -12,7 +12,7 @@ import math
 from http import HTTPStatus
 from typing import Final
 
-import orjson
+import msgspec
 
 
 class GatewayError(Exception):
@@ -54,7 +54,7 @@ class Refusal:
             "detail": detail,
         }
         # The request's id is the last member, so that everything before it can be made once.
-        self.body = orjson.dumps(document)[:-1] + b',"request_id":"'
+        self.body = msgspec.json.encode(document)[:-1] + b',"request_id":"'
         lines = [
             f"HTTP/1.1 {status} {phrase}",
             "Content-Type: application/problem+json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -30,6 +31,9 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     await server.start(settings.host, settings.port)
+    # What exists now stays: not looking through it again saves a full collection's pause under load.
+    gc.collect()
+    gc.freeze()
     await stop.wait()
     await server.stop()
 

@@ -15,7 +15,6 @@ from mambogo_chassis.client.balancing import cluster_address
 from mambogo_chassis.http.edge import Edge as ChassisEdge
 from mambogo_chassis.service import Service
 from mambogo_chassis.settings import ServiceSettings
-from redis.asyncio import Redis
 
 from mambogo_gateway.accesslog import GatewayLog
 from mambogo_gateway.auth import Principal, TokenRefusedError, TokenVerifier, VerifierUnavailableError
@@ -101,7 +100,7 @@ def make_server(
         resolve = service.registry.resolve if service.registry is not None else cluster_address
         instances = RegisteredInstances(resolve)
     if store is None and settings.redis_url is not None:
-        store = RedisLimiterStore(Redis.from_url(settings.redis_url))
+        store = RedisLimiterStore(settings.redis_url)
     application = service.app(title="Mambogo gateway", routers=())
     assert isinstance(application, ChassisEdge)  # noqa: S101 - the chassis wraps every application in it
     gateway = Gateway(

@@ -10,9 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
+from mambogo_gateway.limits.redis_connection import RedisConnection, RedisConnectionError
 from mambogo_gateway.limits.store import Lease, LeaseRequest, StoreUnavailableError
 
 # A limiter that waits longer than this for Redis is worse off than with its own buckets.
@@ -40,29 +38,36 @@ return {granted, math.ceil(math.max(0, 1 - tokens) / rate * 1000)}
 class RedisLimiterStore:
     """The LimiterStore of production."""
 
-    def __init__(self, redis: Redis, *, prefix: str = "gateway:limit:") -> None:
-        self._redis = redis
+    def __init__(self, url: str, *, prefix: str = "gateway:limit:") -> None:
+        self._connection = RedisConnection(url)
         self._prefix = prefix.encode()
+        # A second limiter's leases must not be read as the first's.
+        self._turn = asyncio.Lock()
 
     async def lease(self, requests: Sequence[LeaseRequest]) -> Sequence[Lease]:
         """One round trip for all of `requests`."""
+        commands = [
+            (
+                *("EVAL", _SCRIPT, 1, self._prefix + request.key),
+                *(request.per_second, request.burst, request.wanted, request.owed),
+            )
+            for request in requests
+        ]
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), self._redis.pipeline(transaction=False) as pipeline:
-                for request in requests:
-                    pipeline.eval(
-                        _SCRIPT,
-                        1,
-                        self._prefix + request.key,
-                        request.per_second,
-                        request.burst,
-                        request.wanted,
-                        request.owed,
-                    )
-                answers = await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._turn:
+                answers = await self._connection.execute(commands)
+        except (RedisConnectionError, TimeoutError) as error:
             raise StoreUnavailableError(f"Redis did not lease: {error!r}") from error
-        return [Lease(int(granted), int(wait_ms) / 1000) for granted, wait_ms in answers]
+        return [_lease(answer) for answer in answers]
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _lease(answer: object) -> Lease:
+    match answer:
+        case [int(granted), int(wait_ms)]:
+            return Lease(granted, wait_ms / 1000)
+        case _:
+            raise StoreUnavailableError(f"Redis answered {answer!r} to a lease")
