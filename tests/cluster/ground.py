@@ -16,7 +16,8 @@ from rehearsal.core.catalogue import Timing, load
 from rehearsal.core.events import Event, Level, Notice, Outcome, StepFinished
 from rehearsal.core.paths import Paths
 
-from tests.cluster.fakes import FakeApi, FakeKind, FakeNodeEngine, FakeRegistry, Killed, Machine, authority_of
+from tests.cluster.fakes import FakeApi, FakeKind, FakeNodeEngine, FakeRegistry, authority_of
+from tests.cluster.machine import Killed, Machine
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CATALOGUE = load(CHECKOUT)

@@ -13,7 +13,8 @@ from rehearsal.cluster.facts import ContainerState, NetworkFacts
 from rehearsal.cluster.host import host_ranges
 from rehearsal.core.errors import EnvironmentNotReadyError
 
-from tests.cluster.fakes import KIND_CLUSTER_LABEL, FakeNodeEngine, Machine
+from tests.cluster.fakes import FakeNodeEngine
+from tests.cluster.machine import KIND_CLUSTER_LABEL, Machine
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -13,8 +13,9 @@ from rehearsal.core.catalogue import Timing
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.events import Outcome
 
-from tests.cluster.fakes import KIND_CLUSTER_LABEL, context_of
+from tests.cluster.fakes import context_of
 from tests.cluster.ground import RANGES, USERS_OWN, Ground, planned
+from tests.cluster.machine import KIND_CLUSTER_LABEL
 
 NODES = planned().node_names
 REGISTRY = planned().registry_container
