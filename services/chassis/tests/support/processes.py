@@ -82,7 +82,9 @@ def _wait_ready(service: ServiceProcess) -> None:
         connection = HTTPConnection("127.0.0.1", service.port, timeout=1)
         try:
             connection.request("GET", "/actuator/health/readiness")
-            if connection.getresponse().status == 200:
+            response = connection.getresponse()
+            response.read()  # an unread answer would keep the socket open past close()
+            if response.status == 200:
                 return
         except (OSError, HTTPException):
             pass  # not listening yet

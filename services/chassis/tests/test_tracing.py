@@ -1,0 +1,98 @@
+"""Spans reach a collector, and a dead one costs nothing but them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from mambogo_chassis import tracing
+from mambogo_chassis.tracing import TraceContext, child_of, make_tracer, parse
+from support.faults import FaultServer, answer, fault_server, hang
+from support.running import Settings, running
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def spans_of(server: FaultServer) -> list[dict[str, str]]:
+    found = []
+    for request in server.requests:
+        message = ExportTraceServiceRequest.FromString(request.body)
+        for resource in message.resource_spans:
+            for scope in resource.scope_spans:
+                found += [
+                    {"name": span.name, "trace": span.trace_id.hex(), "parent": span.parent_span_id.hex()}
+                    for span in scope.spans
+                ]
+    return found
+
+
+def test_a_child_keeps_trace_flag_and_state() -> None:
+    parent = parse(PARENT, "vendor=1")
+    assert parent is not None
+    child = child_of(parent)
+    assert (child.trace_id, child.sampled, child.state) == (parent.trace_id, True, "vendor=1")
+    assert child.span_id != parent.span_id
+
+
+def test_a_new_trace_is_not_sampled_without_an_exporter() -> None:
+    assert not child_of(None).sampled
+
+
+def test_a_future_version_with_more_fields_is_read() -> None:
+    assert parse("01" + PARENT[2:] + "-more") == TraceContext(
+        "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", True
+    )
+
+
+def test_an_oversized_state_is_dropped() -> None:
+    parent = parse(PARENT, "x" * 1000)
+    assert parent is not None
+    assert parent.state == ""
+
+
+@pytest.mark.parametrize("make_parent", [lambda: parse(PARENT), lambda: None])
+def test_without_an_endpoint_nothing_is_recorded(make_parent: Callable[[], TraceContext | None]) -> None:
+    _, span = make_tracer("s", "1", None, 1.0).start(make_parent(), server=True)
+    assert span is None
+
+
+async def test_a_requests_span_reaches_the_collector_under_its_route() -> None:
+    with fault_server(answer(b"")) as collector:
+        settings = Settings(otlp_endpoint=f"{collector.url}/v1/traces", trace_sample_ratio=0.0)
+        async with running(settings=settings) as service:
+            await service.client.get("/nowhere", headers={"traceparent": PARENT})
+            await service.client.get("/nowhere")  # its own root: not sampled
+        # Closing has flushed.
+        assert spans_of(collector) == [
+            {
+                "name": "GET unmatched",
+                "trace": "0af7651916cd43dd8448eb211c80319c",
+                "parent": "b7ad6b7169203331",
+            }
+        ]
+
+
+async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
+    with fault_server(hang) as collector:
+        settings = Settings(otlp_endpoint=f"{collector.url}/v1/traces", trace_sample_ratio=1.0)
+        async with running(settings=settings) as service:
+            for _ in range(50):
+                assert (await service.client.get("/nowhere")).status_code == 404
+            tracer = service.service.tracer
+            before = time.monotonic()
+            tracer.close()
+            assert time.monotonic() - before < tracing._SHUTDOWN_SECONDS + 3
+
+
+async def test_memory_stays_bounded_while_the_collector_is_gone() -> None:
+    with fault_server() as collector:
+        collector.stop_listening()
+        tracer = make_tracer("s", "1", f"{collector.url}/v1/traces", 1.0)
+        for _ in range(tracing._QUEUE_SPANS * 3):
+            _, span = tracer.start(None, server=True)
+            assert span is not None
+            span.finish("GET /", {}, error=False)
+        tracer.close()
