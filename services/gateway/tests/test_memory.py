@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from redis_process import free_port
 from rig import Client, ScriptedPod, content_length, get, read_head, run
 from test_restarts import Process
 from tokens import Issuer
@@ -55,29 +56,44 @@ async def streaming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 class Measured:
-    """A gateway process with a streaming pod behind it."""
+    """A gateway process, with a streaming pod behind it while a test runs."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, process: Process, pod_port: int) -> None:
+        self.process = process
+        self._pod_port = pod_port
 
     @property
     def resident(self) -> int:
         """What the process holds now."""
-        return resident_bytes(self._process.process_id)
+        return resident_bytes(self.process.process_id)
 
     async def client(self) -> Client:
         """A connection to it."""
-        return Client(*await asyncio.open_connection("127.0.0.1", self._process.port))
+        return Client(*await asyncio.open_connection("127.0.0.1", self.process.port))
+
+    @contextlib.asynccontextmanager
+    async def with_pod(self) -> AsyncIterator[None]:
+        """The pod, and one request that has been served."""
+        pod = ScriptedPod("pod", streaming, self._pod_port)
+        await pod.start()
+        try:
+            client = await self.client()
+            while (await client.ask(get("/api/items/upload"))).status != 200:
+                pass  # the pod of the test before is being replaced
+            client.abort()
+            yield
+        finally:
+            await pod.stop()
 
 
-@contextlib.asynccontextmanager
-async def measured(directory: Path) -> AsyncIterator[Measured]:
-    """A started gateway that has served a request."""
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    """A started gateway; one for all tests, since starting costs most."""
+    directory = tmp_path_factory.mktemp("gateway")
     issuer = Issuer()
-    pod = ScriptedPod("pod", streaming)
-    await pod.start()
+    pod_port = free_port()
     registry, routes = directory / "instances", directory / "routes.yaml"
-    registry.write_text(f"item-service 127.0.0.1 {pod.port}\n")
+    registry.write_text(f"item-service 127.0.0.1 {pod_port}\n")
     routes.write_text(
         "routes: [{id: items, path: /api/items/**, service: item-service, public_methods: [GET, POST],"
         f" max_content_bytes: {_STREAMED_BYTES}, deadline_seconds: 300}}]\n"
@@ -86,23 +102,22 @@ async def measured(directory: Path) -> AsyncIterator[Measured]:
     process = Process([str(_HERE / "gateway_process.py"), str(registry)], environment)
     process.start()
     try:
-        await process.ready()
-        it = Measured(process)
-        client = await it.client()
-        assert (await client.ask(get("/api/items/upload"))).status == 200
-        client.abort()
-        yield it
+        run(process.ready())
+        yield Measured(process, pod_port)
     finally:
         process.kill()
-        await pod.stop()
         issuer.close()
+
+
+def test_idle_it_holds_at_most_75_mib(it: Measured) -> None:
+    assert it.resident <= 75 * _MIB
 
 
 @pytest.mark.parametrize("slow_reader", [False, True])
 @pytest.mark.parametrize("path", ["/api/items/download", "/api/items/chunks"])
-def test_a_hundred_megabytes_down_in_constant_memory(tmp_path: Path, path: str, slow_reader: bool) -> None:
+def test_a_hundred_megabytes_down_in_constant_memory(it: Measured, path: str, slow_reader: bool) -> None:
     async def test() -> None:
-        async with measured(tmp_path) as it:
+        async with it.with_pod():
             client = await it.client()
             before = most = it.resident
             client.send(get(path))
@@ -122,9 +137,9 @@ def test_a_hundred_megabytes_down_in_constant_memory(tmp_path: Path, path: str, 
     run(test())
 
 
-def test_a_hundred_megabytes_up_in_constant_memory(tmp_path: Path) -> None:
+def test_a_hundred_megabytes_up_in_constant_memory(it: Measured) -> None:
     async def test() -> None:
-        async with measured(tmp_path) as it:
+        async with it.with_pod():
             client = await it.client()
             before = most = it.resident
             client.send(get("/api/items/upload", f"Content-Length: {_STREAMED_BYTES}", method="POST"))
@@ -139,9 +154,9 @@ def test_a_hundred_megabytes_up_in_constant_memory(tmp_path: Path) -> None:
     run(test())
 
 
-def test_two_thousand_idle_connections_cost_little(tmp_path: Path) -> None:
+def test_two_thousand_idle_connections_cost_little(it: Measured) -> None:
     async def test() -> None:
-        async with measured(tmp_path) as it:
+        async with it.with_pod():
             before = it.resident
             clients = []
             for _ in range(2000):
