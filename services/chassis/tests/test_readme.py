@@ -2,12 +2,21 @@
 
 import json
 import re
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 from support.processes import service_process
 
 README = Path(__file__).parents[1] / "README.md"
+
+
+def get(port: int, path: str) -> tuple[int, Any]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
 
 def test_the_service_in_the_readme_runs(tmp_path: Path) -> None:
@@ -18,13 +27,6 @@ def test_the_service_in_the_readme_runs(tmp_path: Path) -> None:
     script = tmp_path / "greeting.py"
     script.write_text(source)
     with service_process(script, tmp_path / "log", {"GREETING": "Hi"}) as service:
-        connection = HTTPConnection("127.0.0.1", service.port, timeout=10)
-        connection.request("GET", "/api/greetings/2")
-        response = connection.getresponse()
-        assert (response.status, json.loads(response.read())) == (200, {"text": "HiHi"})
-        connection.request("GET", "/api/greetings/11")
-        response = connection.getresponse()
-        assert (response.status, json.loads(response.read())["type"]) == (
-            404,
-            "urn:mambogo:problem:not-found",
-        )
+        assert get(service.port, "/api/greetings/2") == (200, {"text": "HiHi"})
+        status, problem = get(service.port, "/api/greetings/11")
+    assert (status, problem["type"]) == (404, "urn:mambogo:problem:not-found")
