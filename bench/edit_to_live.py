@@ -1,8 +1,8 @@
 """Edit to live: from the moment an editor saves one line until every replica answers with it.
 
 A client polls the echo service's NodePort with a new connection each time, as a developer's browser would,
-until each pod has answered with the new version text. Measured for four ways in which editors save. `tilt up` must
-be running and the service ready:
+until each pod has answered with the new version text. Measured for four ways in which editors save.
+`tilt up` must be running and the service ready:
 
     eval "$(rehearsal env)" && tilt up        # in one terminal
     python bench/edit_to_live.py              # in another
