@@ -171,7 +171,7 @@ def main(names: list[str]) -> None:
 
 def _runs(folder: Path) -> bool:
     declared = tomllib.loads((folder / "image.toml").read_text(encoding="utf-8"))
-    return not declared.get("build_only", False)
+    return "probe" in declared
 
 
 if __name__ == "__main__":
