@@ -78,9 +78,7 @@ def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sam
 def print_table(results: dict[str, list[tuple[Sample, float, float]]]) -> None:
     """Markdown, as it goes into the documentation."""
     does = {peer.name: peer.does for peer in PEERS}
-    print(
-        "| gateway | does besides | CPU us/request | spread | req/s | p50 ms | p99 ms | RSS idle, loaded MiB |"
-    )
+    print("| gateway | checks | CPU us/request | spread | req/s | p50 ms | p99 ms | RSS MiB idle, loaded |")
     print("|---|---|---|---|---|---|---|---|")
     for name, rounds in results.items():
         samples = [sample for sample, _, _ in rounds]

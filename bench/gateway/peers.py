@@ -104,9 +104,10 @@ def _spring(setting: Setting) -> list[str]:
     built = setting.work / "spring"
     if not built.exists():
         shutil.copytree(HERE / "spring", built)
+        maven = shutil.which("mvn") or "mvn"
         goals = ["compile", "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"]
         subprocess.run(
-            ["mvn", "-q", "-f", str(built / "pom.xml"), *goals, "-DincludeScope=runtime"],
+            [maven, "-q", "-f", str(built / "pom.xml"), *goals, "-DincludeScope=runtime"],
             check=True,
         )
     libraries = sorted(str(path) for path in (built / "target/dependency").glob("*.jar"))

@@ -35,6 +35,9 @@ from rig import (
 )
 
 from mambogo_gateway.config import ALL_METHODS
+from mambogo_gateway.parsing import fields
+from mambogo_gateway.parsing import request as request_parser
+from mambogo_gateway.parsing.request import RequestHead
 
 pytestmark = pytest.mark.nginx
 
@@ -404,3 +407,15 @@ def test_answers_that_are_passed_on_are_what_nginx_passes_on(sides: Sides, raw: 
     through_gateway, through_nginx = sides.read_response(raw)
     if through_gateway is not None and through_gateway[0] != 502:
         assert through_gateway == through_nginx
+
+
+def test_the_comparison_finds_a_lenient_length(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(head: RequestHead, value: bytes) -> None:
+        head.content_length = int(value)
+
+    monkeypatch.setitem(request_parser._READERS, fields.CONTENT_LENGTH, lenient)
+    by_gateway, by_nginx = sides.read_request(
+        b"POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello"
+    )
+    remaining = iter(by_nginx)
+    assert not all(reading in remaining for reading in by_gateway)
