@@ -42,17 +42,22 @@ class GracefulServer(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._draining: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Ready only once the socket listens."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             await self._lifecycle.move_to(Phase.READY)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal's handler; the work is done by a task of the loop."""
+        if self._loop is None:
+            self.should_exit = True  # nothing has started yet
+            return
         logger.info("%s received", signal.Signals(sig).name)
-        asyncio.get_event_loop().call_soon_threadsafe(self.begin_stop)
+        self._loop.call_soon_threadsafe(self.begin_stop)
 
     def begin_stop(self) -> None:
         """Start draining; a second call ends the drain at once."""

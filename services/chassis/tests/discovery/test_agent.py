@@ -13,7 +13,7 @@ from mambogo_chassis.client.transport import Transport
 from mambogo_chassis.discovery import EurekaAgent, EurekaClient, EurekaError, Registration
 from mambogo_chassis.lifecycle import Phase
 from mambogo_chassis.metrics import Metrics
-from support.faults import Behaviour, answer, fault_server, garbage, hang, reset
+from support.faults import Behaviour, Exchange, answer, fault_server, garbage, hang, reset
 
 if TYPE_CHECKING:
     from mambogo_testkit.dependencies.eureka import EurekaApps
@@ -122,6 +122,22 @@ async def test_nothing_registers_again_after_leaving(transport: Transport, eurek
     await made.mirror()
     await made._beat()
     assert eureka_apps.instances(name) == {}
+
+
+async def test_a_registration_under_way_does_not_land_after_the_deregistration(transport: Transport) -> None:
+    async def slow(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            await asyncio.sleep(0.3)
+        await answer(b"", 204 if exchange.method == "POST" else 200)(exchange)
+
+    with fault_server(slow) as server:
+        made = agent(transport, Readiness(), server.url)
+        registering = asyncio.create_task(made.mirror())
+        await eventually(lambda: bool(server.requests))
+        await made.leave()
+        await registering
+        assert [request.method for request in server.requests] == ["POST", "DELETE"]
+        assert made._status is None
 
 
 async def test_a_service_that_is_not_ready_does_not_register(

@@ -47,6 +47,8 @@ class EurekaAgent:
         self._fetch_seconds = fetch_seconds
         self._status: InstanceStatus | None = None
         self._ended = False
+        # A registration that is under way must not land after the deregistration.
+        self._registering = asyncio.Lock()
         self._full_at = float("-inf")
         self._reported: set[str] = set()
         self.cache = InstanceCache()
@@ -92,17 +94,18 @@ class EurekaAgent:
         # DOWN, not OUT_OF_SERVICE: Eureka takes an instance's own word only for DOWN and STARTING. For others
         # it keeps the lease's status (LeaseExistsRule), and overrides are the operators', not ours to touch.
         status: InstanceStatus = "UP" if await self._is_ready() else "DOWN"
-        if self._ended or status == self._status or (self._status is None and status != "UP"):
-            return
-        if await self._try("register", self._client.register(self._registration, status)):
-            self._status = status
-            logger.info("registered as %s", status)
+        async with self._registering:
+            if self._ended or status == self._status or (self._status is None and status != "UP"):
+                return
+            if await self._try("register", self._client.register(self._registration, status)):
+                self._status = status
+                logger.info("registered as %s", status)
 
     async def leave(self) -> None:
         """Deregister, within a bound; nothing registers again afterwards."""
         self._ended = True
         try:
-            async with asyncio.timeout(DEREGISTER_SECONDS):
+            async with asyncio.timeout(DEREGISTER_SECONDS), self._registering:
                 await self._client.deregister(self._registration)
             logger.info("deregistered")
         except (EurekaError, TimeoutError) as error:
