@@ -73,11 +73,7 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
     except EnvironmentNotReadyError as error:
         return ClusterStatus(made, containers, way_out=way_out, problems=[*problems, error.message])
     problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
-    problems += [
-        f"{one.namespace}/{one.name}: {one.ready} of {one.wanted} ready"
-        for one in workloads
-        if not one.healthy
-    ]
+    problems += [f"{name} is not ready" for name in addons.unready(workloads)]
     if not (metrics and metrics.get("items")):
         problems.append("metrics.k8s.io answers without metrics")
     return ClusterStatus(made, containers, nodes, workloads, way_out, problems)
