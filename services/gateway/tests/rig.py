@@ -263,9 +263,11 @@ def configuration(
     )
 
 
-def service_for_tests() -> Service[GatewaySettings]:
+def service_for_tests(**settings_of_a_test: Any) -> Service[GatewaySettings]:
     """A service that is ready at once and gone at once."""
-    settings = GatewaySettings(application_name=SERVICE_NAME, drain_seconds=0.0, stop_timeout_seconds=5.0)
+    settings = GatewaySettings(
+        application_name=SERVICE_NAME, drain_seconds=0.0, stop_timeout_seconds=5.0, **settings_of_a_test
+    )
     return Service.of(settings)
 
 
@@ -310,16 +312,25 @@ async def rig(
     *scripts: PodScript,
     config: GatewayConfig | None = None,
     store: LimiterStore | None = None,
+    service: Service[GatewaySettings] | None = None,
 ) -> AsyncIterator[Rig]:
-    """A gateway in front of one pod per script; afterwards nothing may be left in flight."""
+    """A gateway in front of one pod per script; afterwards nothing may be left in flight.
+
+    A `service` that is given brings its own verifier.
+    """
     pods = [ScriptedPod(f"pod-{index}", script) for index, script in enumerate(scripts)]
     for pod in pods:
         await pod.start()
     instances = FixedInstances({"item-service": [pod.instance("item-service") for pod in pods]})
     verifier = ListedTokens()
-    service = service_for_tests()
+    given = service
+    service = given or service_for_tests()
     server, gateway = make_server(
-        service, config or configuration(), verifier=verifier, instances=instances, store=store
+        service,
+        config or configuration(),
+        verifier=None if given else verifier,
+        instances=instances,
+        store=store,
     )
     port = await server.start("127.0.0.1", 0)
     made = Rig(gateway, server, service, port, instances, pods, verifier)

@@ -68,6 +68,15 @@ class Issuer:
             "AUTHORIZED_PARTIES": CLIENT,
         }
 
+    def settings(self) -> dict[str, Any]:
+        """The same as a service's settings."""
+        return {
+            "issuer_url": self.url,
+            "jwks_url": f"{self.url}/certs",
+            "audience": AUDIENCE,
+            "authorized_parties": (CLIENT,),
+        }
+
     def close(self) -> None:
         """Stop serving."""
         self._server.shutdown()
