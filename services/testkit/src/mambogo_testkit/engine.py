@@ -57,9 +57,15 @@ class Engine:
         self.run = run
         self.labels = {LABEL_RUN: run, LABEL_OWNER: this_owner()}
         self.client = connect()
-        # Not the engine's default bridge: that one belongs to everybody, and has no names.
+        # Not the engine's default bridge: that one belongs to everybody.
         self._network = f"mambogo-testkit-{run}"
-        self.client.networks.create(self._network, driver="bridge", labels=self.labels)
+        try:
+            self.client.networks.create(self._network, driver="bridge", labels=self.labels)
+        except docker.errors.APIError as error:
+            self.client.close()
+            raise TestkitError(
+                "network", f"no Docker network was made: {error}", "docker network prune frees address ranges"
+            ) from error
 
     def start(
         self, ports: Iterable[str], spec_for: Callable[[dict[str, int]], Spec]
@@ -115,8 +121,9 @@ class Engine:
             _remove(self.client, container)
 
     def address(self, container: str) -> str:
-        """Return the name by which another container of this run reaches this one."""
-        return str(self.client.containers.get(container).name)
+        """Return a container's address on the run's network, for another container to reach it."""
+        attributes = self.client.containers.get(container).attrs or {}
+        return str(attributes["NetworkSettings"]["Networks"][self._network]["IPAddress"])
 
     def log_tail(self, container: str) -> str:
         """Return the last lines that a container printed, for an error message."""
