@@ -52,7 +52,7 @@ _BATCH_SECONDS: Final = 1.0
 _CLAIM_RECORDS: Final = 50
 # A slow batch is cut here and goes on after the next poll, long before the group would drop this member.
 _ONE_BY_ONE_SECONDS: Final = MAX_POLL_SECONDS / 4
-_LAG_SECONDS: Final = 2.0
+_LAG_SECONDS: Final = 5.0
 _PURGE_SECONDS: Final = 60.0
 
 DataT = TypeVar("DataT", bound=EventData)

@@ -23,7 +23,8 @@ from mambogo_chassis.events.settings import EventSettings
 
 # A batch has to be done within this, or the member is thrown out and its partitions move.
 MAX_POLL_SECONDS: Final = 120.0
-_FETCH_SECONDS: Final = 0.5
+# Also how long a stop waits for an idle consumer, and an idle consumer sleeps at a stretch.
+_FETCH_SECONDS: Final = 1.0
 
 Partition = tuple[str, int]
 Offsets = Mapping[Partition, int]
@@ -55,8 +56,8 @@ def consumer_config(settings: EventSettings, group: str) -> dict[str, Any]:
         # librdkafka would otherwise fetch 64 MiB ahead.
         "queued.min.messages": 2000,
         "queued.max.messages.kbytes": 8192,
-        # The broker answers at the first byte; without one, an idle consumer asks twice a second.
-        "fetch.wait.max.ms": 500,
+        # The broker answers at the first byte; without one, an idle consumer asks once a second.
+        "fetch.wait.max.ms": 1000,
         # A topic that is made later is found within this.
         "topic.metadata.refresh.interval.ms": 10_000,
         "allow.auto.create.topics": False,
@@ -82,7 +83,7 @@ class KafkaSource:
         self._consumer = consumer
 
     async def fetch(self, limit: int) -> list[InboundRecord]:
-        """Up to `limit` records; none after half a second. Raises ConsumerLostError."""
+        """Up to `limit` records; none after a second. Raises ConsumerLostError."""
         messages = await self._call(lambda consumer: _fetch(consumer, limit))
         return [record for message in messages if (record := _record(message)) is not None]
 

@@ -1,9 +1,9 @@
 """Sending records to Kafka: acknowledged by all in-sync replicas, in order, without gaps.
 
 `KafkaPublisher.publish` returns only when the fate of every record is known. It is what order rests on: a
-batch that is not acknowledged in time is purged as a whole together with its producer, so that what arrived
-of it is a prefix per partition, never a record whose predecessor is missing. Which records to send, and
-remembering that they were sent, is the relay's.
+batch that is not acknowledged in time is withdrawn as a whole, and its producer with it if anything was on
+its way, so that what arrived of it is a prefix per partition, never a record whose predecessor is missing.
+Which records to send, and remembering that they were sent, is the relay's.
 
 confluent-kafka, because aiokafka's defaults lose messages and FastStream acknowledges before the work.
 """
@@ -50,6 +50,8 @@ _WEATHER: Final = frozenset(
 )
 
 logger = logging.getLogger(__name__)
+# librdkafka calls the setting experimental at every start; that it was chosen is said above.
+logger.addFilter(lambda record: "enable.gapless.guarantee is experimental" not in record.getMessage())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
     return {
         "bootstrap.servers": bootstrap_servers,
         "client.id": client_id,
+        # Without it the client raises a fatal error out of whatever call comes next, and would end the relay.
+        "error_cb": _note_error,
         "acks": "all",
         "enable.idempotence": True,
         # A batch that fails for good in the middle of others is fatal instead of a silent gap in the order.
@@ -112,10 +116,10 @@ class KafkaPublisher:
         batch.enqueue(producer)
         loop = asyncio.get_running_loop()
         left = await loop.run_in_executor(self._thread, producer.flush, timeout_seconds)
+        if left:
+            batch.obstacle = batch.obstacle or f"{left} not acknowledged within {timeout_seconds:.0f} s"
+            left = await loop.run_in_executor(self._thread, _withdraw, producer)
         if left or batch.is_doubtful:
-            batch.obstacle = (
-                batch.obstacle or f"{left} records not acknowledged within {timeout_seconds:.0f} s"
-            )
             self._producer = None
             await loop.run_in_executor(self._thread, _discard, producer)
         return batch.outcome()
@@ -171,7 +175,8 @@ class _Batch:
     def _failed(self, outbox_id: int, error: KafkaError) -> None:
         if error.fatal() or error.retriable() or error.code() in _WEATHER:
             self._unsent.add(outbox_id)
-            self.is_doubtful = True
+            # What never left the queue says nothing about the producer's state.
+            self.is_doubtful |= error.code() != KafkaError._PURGE_QUEUE
             self.obstacle = self.obstacle or str(error)
         else:
             self._refused[outbox_id] = f"{error.name()}: {error.str()}"
@@ -181,6 +186,21 @@ class _Batch:
         failed = self._unsent | self._refused.keys()
         sent = tuple(record.outbox_id for record in self._records if record.outbox_id not in failed)
         return Published(sent, tuple(self._refused.items()), self.obstacle)
+
+
+def _note_error(error: KafkaError) -> None:
+    # The reports of the records decide what happens; this is for the log.
+    logger.warning("Kafka says: %s", error)
+
+
+def _withdraw(producer: Producer) -> int:
+    """Take back what was not sent, and wait a little for what was; how many are still on their way.
+
+    A producer that has nothing on its way is kept: it goes on connecting. Making a new one each time would
+    never get through to a broker that takes longer to come up than one round lasts.
+    """
+    producer.purge(in_queue=True, in_flight=False)
+    return producer.flush(_PURGE_SECONDS)
 
 
 def _discard(producer: Producer) -> None:

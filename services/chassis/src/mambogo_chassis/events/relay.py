@@ -53,6 +53,7 @@ AS s WHERE CASE WHEN EXISTS (SELECT 1 FROM outbox AS o WHERE o.shard = s.shard A
            THEN pg_try_advisory_xact_lock(%(lock_class)s, s.shard) ELSE false END
 LIMIT %(limit)s
 """
+_PENDING: Final = "SELECT EXISTS (SELECT 1 FROM outbox WHERE published_at IS NULL)"
 # Per shard through its partial index, so that a backlog of a million rows is never sorted. Rows behind a
 # refused one of their aggregate wait with it.
 _FETCH: Final = """
@@ -124,9 +125,10 @@ class Relay:
     async def run(self) -> None:
         """Relay until `stop`. Survives any absence of database and Kafka."""
         idle, failed = _Pauses(_FIRST_PAUSE_SECONDS, self._settings.relay_idle_seconds), _failure_pauses()
+        is_awake = True
         while not self._stopping:
             try:
-                progressed = await self.round()
+                progressed = await self.round() if is_awake or await self._has_pending() else 0
                 await self._keep_house()
             # psycopg's own errors too: a table that the migration Job has yet to make is no reason to die.
             except (DatabaseError, psycopg.Error, failpoints.InjectedError) as error:
@@ -138,10 +140,10 @@ class Relay:
                 await self._pause(failed.next())
                 continue
             failed.reset()
-            if progressed:
+            is_awake = bool(progressed) or await self._pause(idle.next())
+            if is_awake:
                 idle.reset()
-            elif await self._pause(idle.next()):
-                idle.reset()
+            if is_awake and not progressed:
                 await asyncio.sleep(self._settings.relay_gather_seconds)
         await self._publisher.close()
 
@@ -165,6 +167,13 @@ class Relay:
             await failpoints.reach("relay.marked")
         await failpoints.reach("relay.committed")
         return self._account(records, published)
+
+    async def _has_pending(self) -> bool:
+        """One statement instead of a round of three: what an idle relay spends its CPU on."""
+        async with self._database.connection() as connection:
+            cursor = await connection.execute(_PENDING)
+            row = await cursor.fetchone()
+            return bool(row and row[0])
 
     async def _claim(self, connection: Connection) -> list[OutboundRecord]:
         parameters: dict[str, Any] = {
