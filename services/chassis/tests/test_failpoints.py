@@ -106,7 +106,9 @@ def test_a_production_build_holds_none_whatever_the_profile(tmp_path: Path) -> N
     assert "this build holds no failpoints" in ended.stderr
 
 
-@pytest.mark.parametrize("text", ["here", "here=explode", "here=delay", "here=crash(1)", "=crash", "a=crash@0"])
+@pytest.mark.parametrize(
+    "text", ["here", "here=explode", "here=delay", "here=crash(1)", "=crash", "a=crash@0"]
+)
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(FailpointError, match="cannot read"):
         enable(text)

@@ -169,7 +169,9 @@ async def test_only_expired_keys_are_purged(database: Database) -> None:
     assert (await store.execute(request(key="new"), order())).is_replay
 
 
-@given(first=st.tuples(st.text(), st.text(), st.binary()), second=st.tuples(st.text(), st.text(), st.binary()))
+@given(
+    first=st.tuples(st.text(), st.text(), st.binary()), second=st.tuples(st.text(), st.text(), st.binary())
+)
 def test_only_equal_requests_have_equal_fingerprints(
     first: tuple[str, str, bytes], second: tuple[str, str, bytes]
 ) -> None:
