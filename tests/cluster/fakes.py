@@ -8,6 +8,7 @@ engine's fake passes the same contract as the real adapter: `test_engine_contrac
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -134,6 +135,12 @@ class FakeNodeEngine:
             with self.machine.changing(f"{container.name} network"):
                 container.network_config = stdin
             return 0, "changed\n"
+        if list(argv) == ["node-network", "status"]:
+            counters = [
+                {"counter": {"name": name, "packets": count, "bytes": 0}}
+                for name, count in container.packets.items()
+            ]
+            return 0, json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}, *counters]})
         return 1, ""
 
     def _get(self, name: str) -> Container:

@@ -14,6 +14,7 @@ from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import EnvironmentNotReadyError
 
 KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+WAYS_OUT = ("to_services", "to_pods", "refused")  # counters of kind/node-image's `node-network guard`
 HOLDS_ADDRESS = (ContainerState.RUNNING, ContainerState.PAUSED)
 PATIENCE = 3  # how often a fake is found not ready before the test is told instead of its time limit
 
@@ -50,6 +51,8 @@ class Container:
     state: ContainerState = ContainerState.CREATED
     links: dict[str, Link] = field(default_factory=dict)
     network_config: str = ""  # what `node-network ensure` was last told: on the disk of the node
+    # Packets by what the node's rules did with them: `node-network status`.
+    packets: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS_OUT, 0))
 
     def facts(self) -> ContainerFacts:
         """Return what the engine tells of it."""

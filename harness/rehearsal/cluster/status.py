@@ -69,13 +69,11 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
     try:
         api = connect_api(paths.kubeconfig, made.spec.context)
         nodes, workloads = api.nodes(), api.workloads(addons.NAMESPACES)
-        metrics = api.get(addons.METRICS_PATH)
     except EnvironmentNotReadyError as error:
         return ClusterStatus(made, containers, way_out=way_out, problems=[*problems, error.message])
     problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
     problems += [f"{name} is not ready" for name in addons.unready(workloads)]
-    if not (metrics and metrics.get("items")):
-        problems.append("metrics.k8s.io answers without metrics")
+    problems += _metrics_problems(api)
     return ClusterStatus(made, containers, nodes, workloads, way_out, problems)
 
 
@@ -117,6 +115,15 @@ def _container_problems(made: Record, containers: Sequence[ContainerFacts]) -> l
     if made.phase is Phase.CREATING:
         problems.append("its making was cut off: rehearsal cluster up")
     return problems
+
+
+def _metrics_problems(api: Api) -> list[str]:
+    try:
+        metrics = api.get(addons.METRICS_PATH)
+    except EnvironmentNotReadyError as error:
+        # Without a pod behind it, the path answers 503; the nodes and the other add-ons may well be whole.
+        return [error.message]
+    return [] if metrics and metrics.get("items") else ["metrics.k8s.io answers without metrics"]
 
 
 def _leaks(way_out: Mapping[str, Mapping[str, int]]) -> list[str]:
