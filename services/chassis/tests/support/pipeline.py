@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from mambogo_chassis.database import Connection, Database
 from mambogo_chassis.events import CloudEvent, EventConsumer, KafkaPublisher, Outbox, Relay
 from mambogo_chassis.events.consuming import to_record
 from mambogo_chassis.events.records import InboundRecord
-from support.data import OrderPlaced, event_registry, event_settings, eventually, rows, scalar
+from support.data import (
+    PATIENCE_SECONDS,
+    OrderPlaced,
+    event_registry,
+    event_settings,
+    eventually,
+    rows,
+    scalar,
+)
+
+_COORDINATOR_MOVES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +201,20 @@ def committed_lag(bootstrap_servers: str, topic: str, group: str) -> int:
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group})
     try:
         partitions = consumer.list_topics(topic, 10).topics[topic].partitions
-        committed = consumer.committed([TopicPartition(topic, number) for number in partitions], 10)
+        committed = _committed(consumer, [TopicPartition(topic, number) for number in partitions])
         ends = [consumer.get_watermark_offsets(position, 10)[1] for position in committed]
         return sum(end - max(position.offset, 0) for position, end in zip(committed, ends, strict=True))
     finally:
         consumer.close()
+
+
+def _committed(consumer: Consumer, positions: list[TopicPartition]) -> list[TopicPartition]:
+    # A broker that has just started, or is loaded, may have to move its group coordinator first.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return consumer.committed(positions, 10)
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                raise
+        consumer.poll(0.1)
