@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from typing import NoReturn
 
 import click
 
 from rehearsal import __version__
 from rehearsal.cli import cluster_commands, environment_commands, supply_commands
-from rehearsal.core.errors import RehearsalError
+from rehearsal.core.errors import HarnessError, RehearsalError
 from rehearsal.core.verdicts import ExitCode
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -53,15 +54,29 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted; run the same command again to go on\n")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough.
-        return ExitCode.PASS
+    except SystemExit:
+        # Whoever read the output has gone. click turns that into 1, which would say that a check does not
+        # hold; nor did the command come to an end that it could report.
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        # Python would end with 1: a broken harness would pass for a broken product.
+        traceback.print_exc()
+        _report(_unexpected(error), as_json="--json" in arguments)
+        return ExitCode.ERROR
     return int(code or ExitCode.PASS)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
     # SIGTERM unwinds like Ctrl-C, so that children are ended and locks released.
     raise KeyboardInterrupt
+
+
+def _unexpected(error: Exception) -> HarnessError:
+    return HarnessError(
+        "UNEXPECTED",
+        f"the harness itself broke: {type(error).__name__}: {error}",
+        hint="This says nothing about the product. Report it with the traceback on standard error.",
+    )
 
 
 def _report(error: RehearsalError, *, as_json: bool) -> None:
