@@ -163,7 +163,8 @@ def _read_fields(request: RequestHead, lines: list[bytes], names: FieldNames) ->
         elif meaning == fields.CONNECTION:
             connection = [*(connection or ()), value.strip(b" \t")]
         elif meaning != fields.DROP:
-            _READERS[meaning](request, value.strip(b" \t"))
+            # Only spaces: a tab beside a length or a host is legal and unheard of, and nginx refuses it too.
+            _READERS[meaning](request, value.strip(b" "))
             if meaning >= fields.READ_AND_FORWARD:
                 kept.append(line)
     return connection

@@ -101,10 +101,10 @@ def _read_fields(response: ResponseHead, lines: list[bytes], names: FieldNames, 
         elif meaning == fields.CONTENT_LENGTH:
             if response.length >= 0:
                 raise ResponseRefusedError("Content-Length is there twice")
-            response.length = _length(value.strip(b" \t"))
+            response.length = _length(value.strip(b" "))
             kept.append(line)
         elif meaning == fields.TRANSFER_ENCODING:
-            if chunked or version == 0 or value.strip(b" \t").lower() != b"chunked":
+            if chunked or version == 0 or value.strip(b" ").lower() != b"chunked":
                 raise ResponseRefusedError("a transfer coding other than one chunked")
             chunked = True
         elif meaning == fields.CONNECTION:
