@@ -72,8 +72,11 @@ class DockerBench:
         self.engine: NodeEngine = DockerNodeEngine(client)
         self.made: list[str] = []
         taken = [*host_ranges(), *(one.subnet for one in self.engine.networks() if one.subnet)]
-        candidates = IPv4Network("10.64.0.0/10").subnets(new_prefix=24)
-        self.subnet = next(one for one in candidates if not any(one.overlaps(other) for other in taken))
+        candidates = list(IPv4Network("10.64.0.0/10").subnets(new_prefix=24))
+        # Each worker begins elsewhere: two that look at the same moment would choose the same range.
+        begin = os.getpid() % len(candidates)
+        turn = [*candidates[begin:], *candidates[:begin]]
+        self.subnet = next(one for one in turn if not any(one.overlaps(other) for other in taken))
 
     def make(self, name: str, *, cluster: str = CLUSTER) -> str:
         """Create a container with kind's label on the network; return its full name."""

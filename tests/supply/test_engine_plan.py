@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
@@ -115,8 +116,8 @@ def _find_while_closing(server: socket.socket, folder: Path) -> Engine | Silent:
                 connection, _ = server.accept()
             except OSError:
                 return
-            connection.sendall(b"HTTP/1.1 500 no\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
-            connection.close()
+            with connection, contextlib.suppress(OSError):  # the client may have had enough before
+                connection.sendall(b"HTTP/1.1 500 no\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
 
     thread = threading.Thread(target=refuse, daemon=True)
     thread.start()
