@@ -95,6 +95,8 @@ async def test_an_exhausted_pool_turns_callers_away_in_bounded_time(postgres_dat
 
 async def test_the_queue_for_a_connection_is_bounded(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database, db_pool_max=1, db_pool_wait_seconds=5, db_pool_queue=2) as database:
+        # With the connection there: while it is being made, its first user waits in the queue, too.
+        assert await scalar(database, "SELECT 1") == 1
         release = asyncio.Event()
 
         async def use() -> str:

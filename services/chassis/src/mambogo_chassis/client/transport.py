@@ -42,8 +42,13 @@ class Transport:
     """A pool of connections; made lazily, closed by `close`."""
 
     def __init__(
-        self, *, max_connections_per_instance: int = 64, max_reply_bytes: int = MAX_REPLY_BYTES
+        self,
+        *,
+        max_connections_per_instance: int = 64,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+        connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
     ) -> None:
+        self._connect_timeout_seconds = connect_timeout_seconds
         self._limit = max_connections_per_instance
         self._max_reply_bytes = max_reply_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -61,7 +66,7 @@ class Transport:
         import aiohttp
 
         session = self._ensure_session()
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=self._connect_timeout_seconds)
         try:
             async with session.request(
                 method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
