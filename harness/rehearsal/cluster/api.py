@@ -116,6 +116,7 @@ class KubernetesApi:
         query: list[tuple[str, str]] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> bytes:
+        from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         headers = {"Accept": "application/json"}
@@ -127,7 +128,8 @@ class KubernetesApi:
         try:
             response = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
             content = bytes(response.read())
-        except HTTPError as error:
+        except (HTTPError, ApiException) as error:
+            # The client turns a connection that is cut during its handshake into an answer of its own.
             raise EnvironmentNotReadyError(
                 "API_UNREACHABLE",
                 f"the API server does not answer {method} {path}: {error}",
