@@ -99,7 +99,7 @@ def by_rename(path: Path, text: str) -> None:
 def by_sed(path: Path, text: str) -> None:
     """Save as `sed -i` does: its own temporary name, and a rename."""
     line = next(one for one in text.splitlines() if one.startswith("VERSION"))
-    subprocess.run(["sed", "-i", f"s|^VERSION = .*|{line}|", str(path)], check=True)  # noqa: S607
+    subprocess.run(["sed", "-i", f"s|^VERSION = .*|{line}|", str(path)], check=True)  # noqa: S607 - any sed will do
 
 
 EDITORS: dict[str, Callable[[Path, str], None]] = {

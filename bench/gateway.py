@@ -23,10 +23,10 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 sys.path[:0] = [str(_HERE / "gateway"), str(_HERE.parent / "services/gateway/tests")]
 
-from measuring import Sample, load, pinned, resident_mib  # noqa: E402
-from peers import PEERS, Peer, Setting  # noqa: E402
-from redis_process import free_port, redis_process  # noqa: E402
-from tokens import Issuer  # noqa: E402
+from measuring import Sample, load, pinned, resident_mib  # noqa: E402 - found by the path above
+from peers import PEERS, Peer, Setting  # noqa: E402 - found by the path above
+from redis_process import free_port, redis_process  # noqa: E402 - found by the path above
+from tokens import Issuer  # noqa: E402 - found by the path above
 
 _GATEWAY_CORE = 0
 _OTHER_CORE = 1
@@ -51,7 +51,7 @@ def wait_until_it_answers(url: str, token: str) -> None:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
     end = time.monotonic() + _START_SECONDS
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=2):  # noqa: S310
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=2):  # noqa: S310 - loopback
             return
         if time.monotonic() > end:
             raise SystemExit(f"{url} does not answer")

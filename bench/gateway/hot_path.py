@@ -21,20 +21,20 @@ import uvloop
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "services/gateway/tests")]
 
-from mambogo_chassis.http.access_log import AccessLine  # noqa: E402
-from mambogo_gateway.accesslog import GatewayLog  # noqa: E402
-from mambogo_gateway.auth import Principal  # noqa: E402
-from mambogo_gateway.config import GatewayConfig  # noqa: E402
-from mambogo_gateway.gateway import Gateway  # noqa: E402
-from mambogo_gateway.instances import FixedInstances, Instance  # noqa: E402
-from mambogo_gateway.limits.store import Lease, LeaseRequest  # noqa: E402
-from mambogo_gateway.parsing.request import parse_request_head  # noqa: E402
-from mambogo_gateway.parsing.response import parse_response_head  # noqa: E402
-from mambogo_gateway.proxy import heads  # noqa: E402
-from mambogo_gateway.proxy.admission import Admission  # noqa: E402
-from mambogo_gateway.proxy.upstream import UpstreamConnection  # noqa: E402
-from mambogo_gateway.wiring import make_server  # noqa: E402
-from rig import ListedTokens, service_for_tests  # noqa: E402
+from mambogo_chassis.http.access_log import AccessLine  # noqa: E402 - found by the path above
+from mambogo_gateway.accesslog import GatewayLog  # noqa: E402 - found by the path above
+from mambogo_gateway.auth import Principal  # noqa: E402 - found by the path above
+from mambogo_gateway.config import GatewayConfig  # noqa: E402 - found by the path above
+from mambogo_gateway.gateway import Gateway  # noqa: E402 - found by the path above
+from mambogo_gateway.instances import FixedInstances, Instance  # noqa: E402 - found by the path above
+from mambogo_gateway.limits.store import Lease, LeaseRequest  # noqa: E402 - found by the path above
+from mambogo_gateway.parsing.request import parse_request_head  # noqa: E402 - found by the path above
+from mambogo_gateway.parsing.response import parse_response_head  # noqa: E402 - found by the path above
+from mambogo_gateway.proxy import heads  # noqa: E402 - found by the path above
+from mambogo_gateway.proxy.admission import Admission  # noqa: E402 - found by the path above
+from mambogo_gateway.proxy.upstream import UpstreamConnection  # noqa: E402 - found by the path above
+from mambogo_gateway.wiring import make_server  # noqa: E402 - found by the path above
+from rig import ListedTokens, service_for_tests  # noqa: E402 - found by the path above
 
 _ROUNDS = 25
 _CALLS = 200
