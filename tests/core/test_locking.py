@@ -12,8 +12,8 @@ from threading import Thread
 
 import pytest
 from rehearsal.core.events import Event, Notice, ignore
-from rehearsal.core.locking import exclusive
-from rehearsal.core.waiting import WaitTimeoutError
+from rehearsal.core.locking import Waiter, exclusive
+from rehearsal.core.waiting import NotYet, WaitTimeoutError
 
 HOLDER = """
 import sys
@@ -60,7 +60,7 @@ def test_waiter_says_for_whom_and_for_what_it_waits(tmp_path: Path) -> None:
     (notice,) = seen
     assert isinstance(notice, Notice)
     assert notice.message == f"waiting for process {holder.pid}, which does: cluster up"
-    assert str(holder.pid) in caught.value.hint
+    assert str(holder.pid) in caught.value.message
 
 
 def test_waiter_gets_the_lock_when_the_holder_lets_go(tmp_path: Path) -> None:
@@ -117,14 +117,43 @@ def test_child_of_the_holder_does_not_keep_the_lock(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "7", '{"pid": 7}', "[]"])
 def test_holder_without_a_name_is_another_process(tmp_path: Path, content: str) -> None:
     path = tmp_path / "cluster.lock"
-    seen: list[Event] = []
 
     with _held_elsewhere(path):
         path.write_text(content, encoding="utf-8")
-        with pytest.raises(WaitTimeoutError):
-            _take(path, seen, timeout_seconds=0)
+        with pytest.raises(WaitTimeoutError) as caught:
+            _take(path, [], timeout_seconds=0)
 
-    assert [one.message for one in seen if isinstance(one, Notice)] == ["waiting for another process"]
+    assert caught.value.last == "another process"
+
+
+NAMED = '{"pid": 7, "purpose": "cluster up"}'
+OTHER = '{"pid": 8, "purpose": "cluster down"}'
+FOR_NAMED = "waiting for process 7, which does: cluster up"
+FOR_OTHER = "waiting for process 8, which does: cluster down"
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        pytest.param(["", "", NAMED, NAMED], [FOR_NAMED], id="named late"),
+        pytest.param([NAMED, "", OTHER, OTHER], [FOR_NAMED, FOR_OTHER], id="another holder"),
+        pytest.param([""] * 9, ["waiting for another process"], id="never named"),
+        pytest.param([*[""] * 9, NAMED], ["waiting for another process", FOR_NAMED], id="named very late"),
+    ],
+)
+def test_each_holder_is_named_once_when_its_name_is_known(
+    tmp_path: Path, contents: list[str], said: list[str]
+) -> None:
+    path = tmp_path / "cluster.lock"
+    seen: list[Event] = []
+    waiter = Waiter(path, lambda: False, seen.append)
+
+    for content in contents:
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(NotYet):
+            waiter.look()
+
+    assert [one.message for one in seen if isinstance(one, Notice)] == said
 
 
 def test_file_names_its_holder(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A builder in a process of its own, for the tests that kill it or run two at once.
 
-Arguments: folder, `block` or `go`. Notes each build as a line in `builds`; `block` then waits to be killed.
+Arguments: folder, and a mode. Each build is noted as a line in `builds`; in mode `block` it then waits to be
+killed, in mode `meet` until the other builder has said for whom it waits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rehearsal.core.events import Event, Notice
+from rehearsal.core.waiting import wait_until
 from rehearsal.supply.store import Store, Wanted
 
 
@@ -30,9 +32,9 @@ def main(folder: Path, mode: str) -> None:
         if mode == "block":
             threading.Event().wait()
         if mode == "meet":
-            # Until the other one has said that it waits.
-            while not (folder / "notices").exists():
-                threading.Event().wait(0.01)
+            wait_until(
+                "the other one waits", (folder / "notices").exists, timeout_seconds=60, hint="see stderr"
+            )
         (target / "whole").write_text("whole")
         return {}
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.core.events import Emit, Level, Notice
-from rehearsal.core.waiting import wait_until
+from rehearsal.core.waiting import NotYet, wait_until
+
+# A holder that has just taken the lock needs a moment to write its name: so many looks, then it goes unnamed.
+_LOOKS_WITHOUT_A_NAME = 5
+_UNNAMED = "another process"
 
 
 @contextmanager
@@ -25,12 +30,11 @@ def exclusive(path: Path, *, purpose: str, emit: Emit, timeout_seconds: float = 
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         if not _try(file.fileno()):
-            emit(Notice(Level.INFO, f"waiting for {_holder(path)}"))
             wait_until(
                 f"lock {path.name}",
-                lambda: _try(file.fileno()),
+                Waiter(path, lambda: _try(file.fileno()), emit).look,
                 timeout_seconds=timeout_seconds,
-                hint=f"{_holder(path)} holds it; end that process if it hangs.",
+                hint="End the process that holds it if it hangs.",
                 interval_seconds=0.5,
             )
         file.truncate(0)
@@ -41,6 +45,29 @@ def exclusive(path: Path, *, purpose: str, emit: Emit, timeout_seconds: float = 
         finally:
             file.truncate(0)
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Looks again and again for a lock that somebody else holds, and names each new holder once."""
+
+    path: Path
+    take: Callable[[], bool]
+    emit: Emit
+    _said: str = ""
+    _unnamed_looks: int = 0
+
+    def look(self) -> bool:
+        """Try to take the lock; raise NotYet, with the holder, when it is held."""
+        if self.take():
+            return True
+        holder = _holder(self.path)
+        self._unnamed_looks = self._unnamed_looks + 1 if holder == _UNNAMED else 0
+        settled = holder != _UNNAMED or self._unnamed_looks >= _LOOKS_WITHOUT_A_NAME
+        if settled and holder != self._said:
+            self.emit(Notice(Level.INFO, f"waiting for {holder}"))
+            self._said = holder
+        raise NotYet(holder)
 
 
 def _try(descriptor: int) -> bool:
@@ -57,4 +84,4 @@ def _holder(path: Path) -> str:
         return f"process {record['pid']}, which does: {record['purpose']}"
     except (OSError, ValueError, KeyError, TypeError):
         # The holder has the lock but has not written its name yet.
-        return "another process"
+        return _UNNAMED
