@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,15 +16,29 @@ from rehearsal.core import processes
 from rehearsal.core.processes import ProcessFailedError, run
 from rehearsal.core.waiting import wait_until
 
-LIMIT_SECONDS = 60.0  # of programs that end by themselves: never reached
-SHORT_SECONDS = 0.5  # of programs that never end
+LIMIT_SECONDS = 60.0  # never reached, but by a clock that is set forward
+SHORT_SECONDS = 0.5  # of programs that never end, whatever they have come to by then
 # A child that ignores SIGTERM, holds the output open and says who it is, below a shell that waits for it.
 STUBBORN_FAMILY = "bash -c 'trap \"\" TERM; echo $BASHPID; while :; do sleep 100; done' & wait"
 
 
 @pytest.fixture(autouse=True)
-def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_TERM_GRACE_SECONDS", 1.0)
+def _long_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No program here outlives its signal; a busy machine may need long to deliver it.
+    monkeypatch.setattr(processes, "_TERM_GRACE_SECONDS", LIMIT_SECONDS)
+
+
+@pytest.fixture
+def end_of_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a listener for whom the time limit has passed with the first line that it hears."""
+    ahead = 0.0
+
+    def set_forward(line: str) -> None:
+        nonlocal ahead
+        ahead = 2 * LIMIT_SECONDS
+
+    monkeypatch.setattr(processes, "monotonic", lambda: time.monotonic() + ahead)
+    return set_forward
 
 
 @pytest.fixture
@@ -44,7 +59,7 @@ def _await_end(pid: int) -> None:
             return True
 
     wait_until(
-        f"end of process {pid}", ended, timeout_seconds=10, hint="It was left behind.", interval_seconds=0.02
+        f"end of process {pid}", ended, timeout_seconds=60, hint="It was left behind.", interval_seconds=0.02
     )
 
 
@@ -178,55 +193,75 @@ def test_missing_program_is_named() -> None:
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
-def test_time_limit_ends_the_program_and_keeps_its_output(tmp_path: Path) -> None:
+def test_time_limit_ends_the_program_and_keeps_its_output(
+    tmp_path: Path, end_of_time: Callable[[str], None]
+) -> None:
     with pytest.raises(ProcessFailedError) as caught:
-        run(_shell("echo begun; sleep 100"), timeout_seconds=SHORT_SECONDS, log=tmp_path / "log")
+        run(
+            _shell("echo begun; sleep 100"),
+            timeout_seconds=LIMIT_SECONDS,
+            log=tmp_path / "log",
+            on_line=end_of_time,
+        )
 
     assert (caught.value.code, caught.value.tail) == ("PROCESS_TIMEOUT", "begun")
 
 
-def test_last_words_after_the_time_limit_are_kept(tmp_path: Path) -> None:
-    script = 'trap "echo cleaned up; exit 1" TERM; echo begun; while :; do sleep 0.05; done'
-
+def test_time_limit_ends_a_program_that_says_nothing() -> None:
     with pytest.raises(ProcessFailedError) as caught:
-        run(_shell(script), timeout_seconds=SHORT_SECONDS, log=tmp_path / "log")
-
-    assert "cleaned up" in caught.value.tail
-    assert "cleaned up" in (tmp_path / "log").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("check", [True, False])
-def test_program_that_ends_well_on_the_signal_was_still_cut_off(check: bool) -> None:
-    script = 'trap "exit 0" TERM; while :; do sleep 0.05; done'
-
-    with pytest.raises(ProcessFailedError) as caught:
-        run(_shell(script), timeout_seconds=SHORT_SECONDS, check=check)
+        run(["sleep", "100"], timeout_seconds=SHORT_SECONDS)
 
     assert caught.value.code == "PROCESS_TIMEOUT"
 
 
-def test_time_limit_ends_grandchildren_that_ignore_the_signal(strays: list[int]) -> None:
-    with pytest.raises(ProcessFailedError):
-        run(
-            _shell(STUBBORN_FAMILY),
-            timeout_seconds=SHORT_SECONDS,
-            on_line=lambda line: strays.append(int(line)),
-        )
+def test_last_words_after_the_time_limit_are_kept(tmp_path: Path, end_of_time: Callable[[str], None]) -> None:
+    script = 'trap "echo cleaned up; exit 1" TERM; echo begun; while :; do sleep 0.05; done'
+    log = tmp_path / "log"
 
-    assert strays
+    with pytest.raises(ProcessFailedError) as caught:
+        run(_shell(script), timeout_seconds=LIMIT_SECONDS, log=log, on_line=end_of_time)
+
+    assert "cleaned up" in caught.value.tail
+    assert "cleaned up" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_program_that_ends_well_on_the_signal_was_still_cut_off(
+    check: bool, end_of_time: Callable[[str], None]
+) -> None:
+    script = 'trap "exit 0" TERM; echo begun; while :; do sleep 0.05; done'
+
+    with pytest.raises(ProcessFailedError) as caught:
+        run(_shell(script), timeout_seconds=LIMIT_SECONDS, check=check, on_line=end_of_time)
+
+    assert caught.value.code == "PROCESS_TIMEOUT"
+
+
+def test_time_limit_ends_grandchildren_that_ignore_the_signal(
+    strays: list[int], end_of_time: Callable[[str], None]
+) -> None:
+    def listen(line: str) -> None:
+        strays.append(int(line))
+        end_of_time(line)
+
+    with pytest.raises(ProcessFailedError):
+        run(_shell(STUBBORN_FAMILY), timeout_seconds=LIMIT_SECONDS, on_line=listen)
+
     _await_end(strays[0])
 
 
-def test_time_limit_ends_the_run_though_a_daemon_still_holds_the_output(strays: list[int]) -> None:
+def test_time_limit_ends_the_run_though_a_daemon_still_holds_the_output(
+    strays: list[int], end_of_time: Callable[[str], None]
+) -> None:
+    def listen(line: str) -> None:
+        strays.append(int(line))
+        end_of_time(line)
+
     # A session of its own: no signal to the group reaches it.
     script = "setsid bash -c 'echo $BASHPID; exec sleep 100'"
 
     with pytest.raises(ProcessFailedError) as caught:
-        run(
-            _shell(f"{script} & wait"),
-            timeout_seconds=SHORT_SECONDS,
-            on_line=lambda line: strays.append(int(line)),
-        )
+        run(_shell(f"{script} & wait"), timeout_seconds=LIMIT_SECONDS, on_line=listen)
 
     assert caught.value.code == "PROCESS_TIMEOUT"
 

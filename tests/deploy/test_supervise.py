@@ -13,7 +13,7 @@ import pytest
 from rehearsal.core.waiting import wait_until
 
 _SUPERVISOR = Path(__file__).parents[2] / "tilt" / "live" / "supervise.py"
-_WAIT_SECONDS = 30.0  # far more than a loaded machine needs
+_WAIT_SECONDS = 60.0  # far more than a loaded machine needs
 _HINT = "the supervisor's output says more"
 
 # Says what it is and waits; `heavy` stands for a dependency that takes long to import.

@@ -20,7 +20,7 @@ from rehearsal.deploy.tilt import Tilt, require_free_port
 
 pytestmark = pytest.mark.enable_socket
 
-_WAIT_SECONDS = 30.0
+_WAIT_SECONDS = 60.0
 _HARNESS = Path(__file__).parents[2] / "harness"
 
 # Stays until a signal, as `tilt up` does, and notes each signal; a child stands for what Tilt starts.

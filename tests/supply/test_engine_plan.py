@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import socketserver
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import ignore
 from rehearsal.supply.engine_finding import (
     Endpoint,
-    Engine,
     Origin,
     Silence,
     Silent,
@@ -94,38 +95,27 @@ def test_socket_that_nobody_listens_on_is_absence(short: Path) -> None:
     assert found.why is Silence.ABSENT
 
 
-def test_listener_that_speaks_no_docker_is_broken(short: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(short / "docker.sock"))
-        server.listen()
-        server.settimeout(0)
-        # Connections wait in the backlog and are never answered; closing the listener ends them.
-        found = _find_while_closing(server, short)
+class _NoDocker(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # the client may have had enough before
+            self.wfile.write(b"HTTP/1.1 500 no\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+
+
+@pytest.fixture
+def no_docker(short: Path) -> Iterator[Path]:
+    """Yield the folder of a socket behind which something else than Docker answers."""
+    with socketserver.ThreadingUnixStreamServer(str(short / "docker.sock"), _NoDocker) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield short
+        server.shutdown()
+        thread.join()
+
+
+def test_listener_that_speaks_no_docker_is_broken(no_docker: Path) -> None:
+    found = find_engine(_home(no_docker), {})
     assert isinstance(found, Silent)
     assert found.why is Silence.BROKEN
-
-
-def _find_while_closing(server: socket.socket, folder: Path) -> Engine | Silent:
-    import threading
-
-    server.settimeout(30)
-
-    def refuse() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):  # the client may have had enough before
-                connection.sendall(b"HTTP/1.1 500 no\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
-
-    thread = threading.Thread(target=refuse, daemon=True)
-    thread.start()
-    try:
-        return find_engine(_home(folder), {})
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
 
 
 def test_root_on_debian_may_install_and_start() -> None:
