@@ -245,3 +245,51 @@ def test_broken_catalogue_is_a_configuration_error_with_json(
 
     assert code == ExitCode.USAGE
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "CATALOGUE_SYNTAX"
+
+
+# Says, before it is done, that something is imported that takes long.
+_TELLING_IMPORTS = """
+import sys
+
+class Tell:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("docker", "kubernetes", "pydantic", "rich"):
+            print("import", name, file=sys.stderr, flush=True)
+
+sys.meta_path.insert(0, Tell())
+from rehearsal.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cluster", "down"],
+        ["cluster", "repair"],
+        ["cluster", "status"],
+        ["cluster", "up"],
+        ["doctor"],
+        ["down"],
+        ["supply", "list"],
+        ["up", "--ci"],
+    ],
+    ids=" ".join,
+)
+def test_first_line_does_not_wait_for_what_takes_long_to_import(home: Path, arguments: list[str]) -> None:
+    # A folder without a catalogue that can be read: the command ends where its work would begin.
+    (home / "rehearsal.toml").write_text("[cluster\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _TELLING_IMPORTS, *arguments],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=100,
+        env={**os.environ, "CI": "true", "PYTHONUNBUFFERED": "1"},
+    )
+
+    lines = done.stdout.splitlines()
+    assert not lines[0].startswith("import")
+    assert "import pydantic" in lines

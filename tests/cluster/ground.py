@@ -12,9 +12,10 @@ from rehearsal.cluster import addons, kubeconfig, record
 from rehearsal.cluster.lifecycle import Clusters
 from rehearsal.cluster.plan import ClusterSpec, Ranges, network_config, plan_cluster
 from rehearsal.cluster.record import Phase
-from rehearsal.core.catalogue import Timing, load
+from rehearsal.core.catalogue import load
 from rehearsal.core.events import Event, Level, Notice, Outcome, StepFinished
 from rehearsal.core.paths import Paths
+from rehearsal.core.timing import Timing
 
 from tests.cluster.fakes import FakeApi, FakeKind, FakeNodeEngine, FakeRegistry, authority_of
 from tests.cluster.machine import Killed, Machine

@@ -10,7 +10,7 @@ from rehearsal.cluster.assessment import OWNER_LABEL, State, assess
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.cluster.record import Phase, Record
-from rehearsal.core.catalogue import Timing
+from rehearsal.core.timing import Timing
 
 from tests.cluster.ground import planned
 

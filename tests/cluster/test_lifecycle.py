@@ -9,9 +9,9 @@ import pytest
 from rehearsal.cluster import kubeconfig, record
 from rehearsal.cluster.facts import NetworkFacts
 from rehearsal.cluster.plan import ClusterSpec
-from rehearsal.core.catalogue import Timing
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.events import Outcome
+from rehearsal.core.timing import Timing
 
 from tests.cluster.fakes import context_of
 from tests.cluster.ground import RANGES, USERS_OWN, Ground, planned

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.cluster.plan import Ranges, choose_ranges, kind_config, network_config
-from rehearsal.core.catalogue import Timing
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.timing import Timing
 from syrupy.assertion import SnapshotAssertion
 
 from tests.cluster.ground import CATALOGUE, planned

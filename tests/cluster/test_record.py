@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rehearsal.cluster import record
 from rehearsal.cluster.plan import ClusterSpec, PublishedPort, Ranges
 from rehearsal.cluster.record import FILE_NAME, Phase, Record
-from rehearsal.core.catalogue import Timing
+from rehearsal.core.timing import Timing
 
 from tests.cluster.ground import planned
 

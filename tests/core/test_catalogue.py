@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rehearsal.core.catalogue import FILE_NAME, Timing, find_root, load
+from rehearsal.core.catalogue import load
 from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.paths import CATALOGUE_FILE
+from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import ExitCode
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMITTED = (CHECKOUT / FILE_NAME).read_text(encoding="utf-8")
+COMMITTED = (CHECKOUT / CATALOGUE_FILE).read_text(encoding="utf-8")
 
 
 def _refusal(folder: Path, text: str | bytes) -> ConfigurationError:
     """Return the error with which a catalogue of this text is refused."""
     raw = text if isinstance(text, bytes) else text.encode()
-    (folder / FILE_NAME).write_bytes(raw)
+    (folder / CATALOGUE_FILE).write_bytes(raw)
     with pytest.raises(ConfigurationError) as caught:
         load(folder)
     return caught.value
@@ -130,18 +132,3 @@ def test_unknown_profile_is_answered_with_those_that_exist() -> None:
         load(CHECKOUT).profile("huge")
 
     assert caught.value.hint == "Profiles in rehearsal.toml: light, standard, full."
-
-
-def test_root_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).touch()
-    below = tmp_path / "a" / "b"
-    below.mkdir(parents=True)
-
-    assert find_root(below) == tmp_path
-
-
-def test_folder_outside_a_checkout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="or above it") as caught:
-        find_root(tmp_path)
-
-    assert caught.value.code == "CATALOGUE_MISSING"

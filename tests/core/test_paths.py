@@ -1,11 +1,12 @@
-"""Folders, by the XDG base directory rules."""
+"""Folders: by the XDG base directory rules, and the checkout around them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from rehearsal.core.paths import for_checkout
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.paths import CATALOGUE_FILE, find_root, for_checkout
 
 ROOT = Path("/checkout")
 
@@ -43,3 +44,18 @@ def test_empty_and_relative_variables_are_ignored(monkeypatch: pytest.MonkeyPatc
 
 def test_state_is_shared_by_all_checkouts() -> None:
     assert for_checkout(ROOT).kubeconfig == for_checkout(Path("/other")).kubeconfig
+
+
+def test_root_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
+    (tmp_path / CATALOGUE_FILE).touch()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+
+    assert find_root(below) == tmp_path
+
+
+def test_folder_outside_a_checkout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="or above it") as caught:
+        find_root(tmp_path)
+
+    assert caught.value.code == "CATALOGUE_MISSING"

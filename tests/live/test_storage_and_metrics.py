@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rehearsal.cluster.record import Record
-from rehearsal.core.catalogue import Timing
+from rehearsal.core.timing import Timing
 from rehearsal.core.waiting import NotYet, wait_until
 
 from tests.live.bench import Bench

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.core.catalogue import Timing
+from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import ExitCode
 
 profile_option = click.option(

@@ -16,11 +16,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rehearsal.core import catalogue, paths
-from rehearsal.core.catalogue import Catalogue, Timing
-from rehearsal.core.events import Emit, fan_out
+from rehearsal.core import paths
+from rehearsal.core.events import Emit, Level, Notice, fan_out
 from rehearsal.core.journal import Journal
 from rehearsal.core.paths import Paths
+from rehearsal.core.timing import Timing
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rehearsal.cluster.api import KubernetesApi
     from rehearsal.cluster.lifecycle import Clusters
     from rehearsal.cluster.plan import ClusterSpec
+    from rehearsal.core.catalogue import Catalogue
     from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
 
@@ -137,16 +138,23 @@ class Workshop:
 
 
 @contextmanager
-def workshop(command: str) -> Iterator[Workshop]:
-    """Open the workshop for one command: catalogue, folders, console and a journal."""
+def workshop(command: str, *, announce: bool = True) -> Iterator[Workshop]:
+    """Open the workshop for one command: catalogue, folders, console and a journal.
+
+    With `announce` the first line says where the journal is, before anything is imported that takes long.
+    """
     from rehearsal.cli.console import make_console
 
-    root = catalogue.find_root(Path.cwd())
+    root = paths.find_root(Path.cwd())
     folders = paths.for_checkout(root)
     console = make_console()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         with Journal(folders.logs / "commands" / f"{stamp}-{command}.ndjson") as journal:
+            if announce:
+                console(Notice(Level.INFO, f"journal of this command: {journal.path}"))
+            from rehearsal.core import catalogue
+
             yield Workshop(folders, catalogue.load(root), fan_out(journal, console), console.close)
     finally:
         console.close()

@@ -8,7 +8,7 @@ import click
 
 from rehearsal.cli.cluster_commands import bring_up, json_option, profile_option, take_down, timing_option
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.core.catalogue import Timing
+from rehearsal.core.timing import Timing
 
 # What the Dockerfiles under services/ stand on; Tilt builds those, but not these.
 _BUILD_BASES = ("python", "python-build")
@@ -24,7 +24,7 @@ def doctor(as_json: bool) -> int:
     from rehearsal.cli.doctor_view import render_doctor
     from rehearsal.stages.doctor import examine, exit_code_of_rows, report_record
 
-    with workshop("doctor") as shop:
+    with workshop("doctor", announce=False) as shop:
         rows = examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
         if not as_json:
             return exit_code_of_rows(render_doctor(rows))
@@ -61,7 +61,7 @@ def env() -> None:
     """Print shell commands that make the project's tilt, kubectl and kind yours: eval "$(rehearsal env)"."""
     from rehearsal.deploy.environment import env_script
 
-    with workshop("env") as shop:
+    with workshop("env", announce=False) as shop:
         click.echo(env_script(shop.paths, shop.catalogue, tools=shop.tool_folders()))
 
 

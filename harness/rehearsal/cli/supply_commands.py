@@ -20,9 +20,9 @@ def supply() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Say of each supply which version it has, where it is or what it would come from."""
-    from rehearsal.supply.supplies import render_statuses
-
     with workshop("supply-list") as shop:
+        from rehearsal.supply.supplies import render_statuses
+
         statuses = shop.supplies.statuses()
         if as_json:
             click.echo(json.dumps([one.as_record() for one in statuses], indent=2))

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from rehearsal.core.catalogue import Catalogue, Timing
+from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.timing import Timing
 
 # Docker hands out addresses from the low end; this one stays free for the registry.
 _REGISTRY_OFFSET_FROM_END = 6

@@ -8,7 +8,6 @@ repeated here.
 from __future__ import annotations
 
 import tomllib
-from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
@@ -16,19 +15,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rehearsal.core.errors import ConfigurationError
-
-FILE_NAME = "rehearsal.toml"
+from rehearsal.core.paths import CATALOGUE_FILE
+from rehearsal.core.timing import Timing
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 NodePort = Annotated[int, Field(strict=True, ge=30000, le=32767)]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
-
-
-class Timing(StrEnum):
-    """How fast the HPA's controller runs; a property of the cluster, fixed when it is made."""
-
-    PRODUCTION = "production"
-    COMPRESSED = "compressed"
 
 
 class _Strict(BaseModel):
@@ -156,7 +148,7 @@ class Catalogue(_Strict):
             raise ConfigurationError(
                 "PROFILE_UNKNOWN",
                 f"there is no profile {name!r}",
-                hint=f"Profiles in {FILE_NAME}: {', '.join(self.profiles)}.",
+                hint=f"Profiles in {CATALOGUE_FILE}: {', '.join(self.profiles)}.",
             ) from None
 
 
@@ -168,21 +160,9 @@ def _require_distinct(table: str, ports: Ports | NodePorts) -> None:
         first[port] = name
 
 
-def find_root(start: Path) -> Path:
-    """Return the nearest folder at or above `start` that holds the catalogue."""
-    for folder in (start, *start.parents):
-        if (folder / FILE_NAME).is_file():
-            return folder
-    raise ConfigurationError(
-        "CATALOGUE_MISSING",
-        f"no {FILE_NAME} in {start} or above it",
-        hint="Run from inside a checkout of the project.",
-    )
-
-
 def load(root: Path) -> Catalogue:
     """Read and check `rehearsal.toml` in `root`."""
-    path = root / FILE_NAME
+    path = root / CATALOGUE_FILE
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
         return Catalogue.model_validate(raw)
@@ -192,12 +172,12 @@ def load(root: Path) -> Catalogue:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
-            "CATALOGUE_SYNTAX", f"{FILE_NAME} is not TOML: {error}", hint="Correct the line it names."
+            "CATALOGUE_SYNTAX", f"{CATALOGUE_FILE} is not TOML: {error}", hint="Correct the line it names."
         ) from error
     except ValidationError as error:
         raise ConfigurationError(
             "CATALOGUE_INVALID",
-            f"{FILE_NAME} is not valid:\n" + "\n".join(_explain(error)),
+            f"{CATALOGUE_FILE} is not valid:\n" + "\n".join(_explain(error)),
             hint="The comments in the file say what each key means.",
         ) from error
 

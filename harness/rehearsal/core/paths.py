@@ -10,6 +10,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from rehearsal.core.errors import ConfigurationError
+
+CATALOGUE_FILE = "rehearsal.toml"
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -47,3 +51,15 @@ def _base(variable: str, default: Path) -> Path:
     named = Path(os.environ.get(variable, ""))
     # The rules say that a relative path is to be ignored; it would name another folder in each directory.
     return named if named.is_absolute() else default
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds the catalogue."""
+    for folder in (start, *start.parents):
+        if (folder / CATALOGUE_FILE).is_file():
+            return folder
+    raise ConfigurationError(
+        "CATALOGUE_MISSING",
+        f"no {CATALOGUE_FILE} in {start} or above it",
+        hint="Run from inside a checkout of the project.",
+    )
