@@ -6,11 +6,15 @@ through untouched: `nox -s up -- --profile full --ci`.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "harness"))
+from rehearsal.stages.registry import STAGES, StageSpec
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -39,10 +43,27 @@ def install_services(session: nox.Session) -> None:
 def rehearse(session: nox.Session, *arguments: str) -> None:
     """Run `rehearsal` and end with its exit code; nox itself would turn every failure into 1."""
     install(session, "main")
-    program = Path(session.bin) / "rehearsal"
-    code = subprocess.run([program, *arguments, *session.posargs], check=False).returncode
+    code = run_to_its_end([str(Path(session.bin) / "rehearsal"), *arguments, *session.posargs])
     if code:
         sys.exit(code)
+
+
+def run_to_its_end(argv: list[str]) -> int:
+    """Run a program and return its exit code, however often somebody presses Ctrl-C.
+
+    The terminal has told the program, too; it ends when it has undone what it changed. nox, and
+    `subprocess.run`, would kill it a quarter of a second later.
+    """
+    process = subprocess.Popen(argv)
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number)),
+    }
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @nox.session
@@ -87,16 +108,24 @@ def cluster_tests(session: nox.Session) -> None:
     session.run("pytest", "tests/live", "-m", "cluster", *session.posargs)
 
 
-@nox.session(default=False)
-def supplies(session: nox.Session) -> None:
-    """Find, pull or build every tool and image."""
-    rehearse(session, "supply", "build")
+def add_stage(stage: StageSpec) -> None:
+    """Make a session of a stage: the command that does the same alone, or else a run of this stage only."""
+
+    def run_stage(session: nox.Session) -> None:
+        rehearse(session, *(stage.command or ("e2e", "--stages", stage.name)))
+
+    run_stage.__doc__ = stage.summary
+    nox.session(name=stage.name, default=False)(run_stage)
+
+
+for one in STAGES:
+    add_stage(one)
 
 
 @nox.session(default=False)
-def doctor(session: nox.Session) -> None:
-    """Look at this machine and say what will work, what will be mended and what cannot be tested."""
-    rehearse(session, "doctor")
+def e2e(session: nox.Session) -> None:
+    """Run all stages and write one report with one verdict; `-- --help` lists what can be chosen."""
+    rehearse(session, "e2e")
 
 
 @nox.session(default=False)

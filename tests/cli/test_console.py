@@ -8,9 +8,23 @@ from collections.abc import Callable
 
 import pytest
 from rehearsal.cli.console import LiveConsole, PlainConsole, is_live, make_console
-from rehearsal.core.events import Event, Level, Notice, Outcome, StepFinished, StepProgress, StepStarted
+from rehearsal.core.checks import CheckKind, Severity
+from rehearsal.core.events import (
+    CheckFinished,
+    Event,
+    Level,
+    Notice,
+    Outcome,
+    StageFinished,
+    StageStarted,
+    StepFinished,
+    StepProgress,
+    StepStarted,
+)
+from rehearsal.core.verdicts import Ending
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CHECK = CheckKind("load.lost", "No order is lost", Severity.CRITICAL)
 LIFE_OF_A_STEP = (
     StepStarted("cluster", "3 nodes"),
     StepProgress("cluster", "node 1"),
@@ -58,6 +72,16 @@ def _show(console: PlainConsole | LiveConsole, *events: Event) -> None:
         (StepFinished("cluster", Outcome.DONE, 12.34, "whole"), "cluster            done in 12.3 s: whole"),
         (StepFinished("add-ons", Outcome.UNCHANGED, 0.04), "add-ons            unchanged in 0.0 s"),
         (StepFinished("images", Outcome.FAILED, 3.0), "images             FAILED in 3.0 s"),
+        (StageStarted("load", "Send orders.", 60.0), "== load            Send orders."),
+        (StageFinished("load", Ending.PASS, 3.0), "== load            PASS in 3.0 s"),
+        (
+            StageFinished("load", Ending.NOT_RUN, 0.0, "not asked for"),
+            "== load            NOT RUN: not asked for",
+        ),
+        (
+            CheckFinished("load", CHECK.failed("orders", "2 are lost", expected="0", observed="2")),
+            "load.lost          FAIL orders: 2 are lost",
+        ),
         (Notice(Level.WARNING, "fell back"), "warning            fell back"),
         (Notice(Level.INFO, "made anew"), "info               made anew"),
     ],

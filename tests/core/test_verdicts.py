@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError, RehearsalError
 from rehearsal.core.processes import ProcessFailedError
-from rehearsal.core.verdicts import ExitCode, Verdict, combine, exit_code_of
+from rehearsal.core.verdicts import (
+    Ending,
+    ExitCode,
+    Verdict,
+    combine,
+    combine_endings,
+    exit_code_of,
+    exit_code_of_ending,
+)
 from rehearsal.core.waiting import WaitTimeoutError
 
 verdicts = st.sampled_from(Verdict)
@@ -94,3 +102,29 @@ def test_order_does_not_matter(parts: list[Verdict], count: int) -> None:
 @given(st.lists(verdicts, min_size=1))
 def test_whole_passes_only_when_each_part_does(parts: list[Verdict]) -> None:
     assert (combine(parts) is Verdict.PASS) == all(one is Verdict.PASS for one in parts)
+
+
+@pytest.mark.parametrize(
+    ("endings", "whole"),
+    [
+        ([], Ending.NOT_RUN),
+        ([Ending.NOT_RUN], Ending.NOT_RUN),
+        ([Ending.PASS, Ending.NOT_RUN], Ending.PASS),
+        ([Ending.PASS, Ending.INVALID], Ending.INVALID),
+        ([Ending.INVALID, Ending.ENVIRONMENT], Ending.ENVIRONMENT),
+        ([Ending.FAIL, Ending.ENVIRONMENT], Ending.FAIL),
+        ([Ending.FAIL, Ending.ABORTED], Ending.ABORTED),
+        ([Ending.ABORTED, Ending.ERROR], Ending.ERROR),
+        ([Ending.ERROR, Ending.INTERRUPTED], Ending.INTERRUPTED),
+    ],
+)
+def test_run_ends_as_its_worst_stage(endings: list[Ending], whole: Ending) -> None:
+    assert combine_endings(endings) is whole
+
+
+def test_each_ending_has_an_exit_code() -> None:
+    assert {exit_code_of_ending(one) for one in Ending} == set(ExitCode)
+
+
+def test_run_of_nothing_does_not_pass() -> None:
+    assert exit_code_of_ending(Ending.NOT_RUN) is ExitCode.INVALID

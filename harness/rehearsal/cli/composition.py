@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from rehearsal.cluster.lifecycle import Clusters
     from rehearsal.cluster.plan import ClusterSpec
     from rehearsal.core.catalogue import Catalogue
+    from rehearsal.deploy.deploying import Deployment
     from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
 
 _TOOLS = ("kubectl", "kind", "tilt")
+# What the Dockerfiles under services/ stand on; Tilt builds those, but not these.
+_BUILD_BASES = ("python", "python-build")
 
 
 @dataclass
@@ -109,12 +112,20 @@ class Workshop:
         return list(dict.fromkeys(found))
 
     def tilt(self) -> Tilt:
-        """Return Tilt, in the environment that it needs."""
+        """Return Tilt, in the environment that it needs and with the images that its builds stand on."""
         from rehearsal.deploy.environment import tilt_environment
         from rehearsal.deploy.tilt import Tilt
 
+        for name in _BUILD_BASES:
+            self.supplies.image(name)
         environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
         return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
+
+    def deployment(self, artefacts: Path) -> Deployment:
+        """Return what deploys everything once; its log and snapshot go to `artefacts`."""
+        from rehearsal.deploy.deploying import Deployment
+
+        return Deployment(self.tilt(), self.api(), artefacts, self.emit)
 
     @cached_property
     def passive_supplies(self) -> Supplies:

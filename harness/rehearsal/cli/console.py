@@ -10,7 +10,19 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from rehearsal.core.events import Event, Level, Notice, Outcome, StepFinished, StepProgress, StepStarted
+from rehearsal.core.events import (
+    CheckFinished,
+    Event,
+    Level,
+    Notice,
+    Outcome,
+    StageFinished,
+    StageStarted,
+    StepFinished,
+    StepProgress,
+    StepStarted,
+)
+from rehearsal.core.verdicts import Ending
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +47,8 @@ class PlainConsole:
             self._line(event.name, "started", event.detail)
         elif isinstance(event, StepFinished):
             self._line(event.name, f"{_MARKS[event.outcome]} in {event.seconds:.1f} s", event.detail)
-        elif isinstance(event, Notice):
-            self._line(event.level, event.message, "")
+        elif said := _said(event):
+            self._line(said[0], said[1], "")
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -66,9 +78,9 @@ class LiveConsole:
         elif isinstance(event, StepFinished):
             self._running.pop(event.name, None)
             self._finished(event)
-        else:
-            style = "yellow" if event.level is Level.WARNING else "cyan"
-            self._console.print(f"[{style}]{event.level:<{_NAME_WIDTH}}[/] {_escape(event.message)}")
+        elif said := _said(event):
+            name, what, style = said
+            self._console.print(f"[{style}]{name:<{_NAME_WIDTH}}[/] {_escape(what)}")
         self._refresh()
 
     def close(self) -> None:
@@ -93,6 +105,29 @@ class LiveConsole:
             self._status.start()
         else:
             self._status.update(text)
+
+
+def _said(event: Event) -> tuple[str, str, str] | None:
+    """Return an event that is no step as name, text and style; None for what only reports show."""
+    if isinstance(event, Notice):
+        return event.level, event.message, "yellow" if event.level is Level.WARNING else "cyan"
+    if isinstance(event, StageStarted):
+        return f"== {event.stage}", event.summary, "bold"
+    if isinstance(event, StageFinished):
+        took = "" if event.ending is Ending.NOT_RUN else f" in {event.seconds:.1f} s"
+        reason = f": {event.reason}" if event.reason else ""
+        return f"== {event.stage}", f"{event.ending}{took}{reason}", _style(event.ending)
+    if isinstance(event, CheckFinished):
+        check = event.check
+        style = _style(Ending(check.verdict.value))
+        return check.id, f"{check.verdict} {check.subject}: {check.sentence}", style
+    return None
+
+
+def _style(ending: Ending) -> str:
+    if ending is Ending.PASS:
+        return "green"
+    return "dim" if ending is Ending.NOT_RUN else "bold red"
 
 
 def make_console() -> PlainConsole | LiveConsole:

@@ -10,9 +10,6 @@ from rehearsal.cli.cluster_commands import bring_up, json_option, profile_option
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.core.timing import Timing
 
-# What the Dockerfiles under services/ stand on; Tilt builds those, but not these.
-_BUILD_BASES = ("python", "python-build")
-
 
 @click.command()
 @json_option
@@ -67,15 +64,13 @@ def env() -> None:
 
 def _tilt(shop: Workshop, resources: tuple[str, ...], *, ci: bool) -> int:
     from rehearsal.core.verdicts import exit_code_of
-    from rehearsal.deploy.deploying import Deployment, describe
+    from rehearsal.deploy.deploying import describe
 
-    for name in _BUILD_BASES:
-        shop.supplies.image(name)
-    program = shop.tilt()
     if not ci:
+        program = shop.tilt()
         shop.close_console()  # the terminal is Tilt's from here on
         return program.up(resources)
-    deployment = Deployment(program, shop.api(), shop.paths.logs / "up", shop.emit)
+    deployment = shop.deployment(shop.paths.logs / "up")
     result = deployment.run(resources)
     click.echo(describe(result, deployment.log))
     return exit_code_of(result.verdict)

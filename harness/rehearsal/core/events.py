@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
 
+from rehearsal.core.checks import Check
+from rehearsal.core.verdicts import Ending
+
 
 class Level(StrEnum):
     """How much a notice matters to the reader."""
@@ -63,7 +66,84 @@ class Notice:
     message: str
 
 
-Event = StepStarted | StepProgress | StepFinished | Notice
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What has to be known to read a run's results, and to run it again."""
+
+    id: str  # the name of its folder
+    command: str
+    sha: str  # of the commit; empty outside of git
+    changed: bool  # whether the tree differs from the commit
+    profile: str
+    timing: str
+    context: str
+    seed: int
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run of stages has begun."""
+
+    facts: RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage of the run has begun."""
+
+    stage: str
+    summary: str
+    limit_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage has ended, or was not run; the reason stands for every ending but PASS."""
+
+    stage: str
+    ending: Ending
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished:
+    """A check has come to its verdict."""
+
+    stage: str
+    check: Check
+
+
+@dataclass(frozen=True, slots=True)
+class NotLookedAt:
+    """Something that a reader might think was looked at was not."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run has ended, and what it changed is undone."""
+
+    ending: Ending
+    exit_code: int
+    seconds: float
+
+
+Event = (
+    StepStarted
+    | StepProgress
+    | StepFinished
+    | Notice
+    | RunStarted
+    | StageStarted
+    | StageFinished
+    | CheckFinished
+    | NotLookedAt
+    | RunFinished
+)
 Emit = Callable[[Event], None]
 
 

@@ -16,6 +16,20 @@ class Verdict(StrEnum):
     ERROR = "ERROR"  # the harness broke
 
 
+class Ending(StrEnum):
+    """How a stage or a run ended: with a verdict, or why without one."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, no password
+    FAIL = "FAIL"
+    INVALID = "INVALID"
+    ABORTED = "ABORTED"
+    ERROR = "ERROR"
+    ENVIRONMENT = "ENVIRONMENT"  # the machine or the cluster was not in a state to look
+    USAGE = "USAGE"  # what was asked for does not fit what is there
+    INTERRUPTED = "INTERRUPTED"
+    NOT_RUN = "NOT RUN"
+
+
 class ExitCode(IntEnum):
     """Exit codes of `rehearsal` and of the nox sessions; part of the public interface."""
 
@@ -40,6 +54,26 @@ _EXIT_CODES = {
 # A broken harness says nothing about the product, so it outranks everything; a stop condition cut the look
 # short; a failed check is a fact that a check which could not look does not take away.
 _SEVERITY = (Verdict.PASS, Verdict.INVALID, Verdict.FAIL, Verdict.ABORTED, Verdict.ERROR)
+_ENDING_CODES = {
+    **{Ending(verdict.value): code for verdict, code in _EXIT_CODES.items()},
+    Ending.ENVIRONMENT: ExitCode.ENVIRONMENT,
+    Ending.USAGE: ExitCode.USAGE,
+    Ending.INTERRUPTED: ExitCode.INTERRUPTED,
+    Ending.NOT_RUN: ExitCode.INVALID,  # nothing was looked at
+}
+# As among verdicts; an environment that broke leaves a failed check a fact, and explains why others could not
+# look. Whoever interrupted the run knows that it says nothing about the whole.
+_ENDING_SEVERITY = (
+    Ending.NOT_RUN,
+    Ending.PASS,
+    Ending.INVALID,
+    Ending.ENVIRONMENT,
+    Ending.USAGE,
+    Ending.FAIL,
+    Ending.ABORTED,
+    Ending.ERROR,
+    Ending.INTERRUPTED,
+)
 
 
 def exit_code_of(verdict: Verdict) -> ExitCode:
@@ -54,3 +88,13 @@ def combine(verdicts: Iterable[Verdict]) -> Verdict:
     """
     ranked = sorted(verdicts, key=_SEVERITY.index)
     return ranked[-1] if ranked else Verdict.INVALID
+
+
+def combine_endings(endings: Iterable[Ending]) -> Ending:
+    """Return how a run ended from how its stages did; NOT_RUN when none of them ran."""
+    return max(endings, key=_ENDING_SEVERITY.index, default=Ending.NOT_RUN)
+
+
+def exit_code_of_ending(ending: Ending) -> ExitCode:
+    """Return the exit code that stands for how a run ended."""
+    return _ENDING_CODES[ending]

@@ -1,0 +1,157 @@
+"""The parts of a run, put together: real stages, ledger, run folder and reports."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.cli.cluster_commands import bring_up, take_down
+from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cluster import record
+from rehearsal.cluster.record import Phase
+from rehearsal.core.catalogue import Timing
+from rehearsal.core.errors import ConfigurationError, HarnessError
+from rehearsal.core.events import RunFacts, fan_out
+from rehearsal.core.journal import Journal
+from rehearsal.core.ledger import Ledger, undo_all
+from rehearsal.core.locking import exclusive
+from rehearsal.core.verdicts import exit_code_of_ending
+from rehearsal.stages import run_folder
+from rehearsal.stages.deploying import deploy_stage
+from rehearsal.stages.doctor import examine
+from rehearsal.stages.planning import Planned, Request, plan
+from rehearsal.stages.preparing import CLUSTER_ENTRY, ClusterStage, ClusterUndo, doctor_stage, supply_stage
+from rehearsal.stages.room import Stage
+from rehearsal.stages.running import Runner
+
+_SEED_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    request: Request
+    profile: str | None
+    timing: Timing | None
+    keep: bool
+    seed: int | None
+
+
+def rehearse(options: Options) -> int:
+    """Run the stages, undo, write the report; return the exit code."""
+    planned = plan(options.request)
+    with workshop("e2e") as shop:
+        _require_allowed(shop, options.request.context)
+        lock = shop.paths.locks / "e2e.lock"
+        with exclusive(lock, purpose="e2e", emit=shop.emit):
+            return _in_turn(shop, options, planned)
+
+
+def ledger_of(shop: Workshop) -> Ledger:
+    """Return the ledger of this machine; its cluster is one, so are its changes."""
+    return Ledger(shop.paths.state / "ledger")
+
+
+def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> int:
+    ledger = ledger_of(shop)
+    _undo_what_was_left(shop, ledger)
+    sha, changed = run_folder.revision(shop.paths.root)
+    folder = run_folder.create(shop.paths.root, sha)
+    with Journal(folder / run_folder.EVENTS) as journal:
+        emit = fan_out(journal, shop.emit)
+        shop.emit = emit  # supplies, cluster and engine say into the run's journal, too
+        runner = Runner(
+            facts=_facts(shop, options, folder, sha, changed=changed),
+            folder=folder,
+            emit=emit,
+            ledger=ledger,
+            undoers=_undoers(shop),
+            stages=_stages(shop, options, ledger),
+        )
+        ending = runner.run(planned)
+    return exit_code_of_ending(ending)
+
+
+def _undo_what_was_left(shop: Workshop, ledger: Ledger) -> None:
+    left = undo_all(ledger, _undoers(shop), shop.emit)
+    if left:
+        raise HarnessError(
+            "UNDO_INCOMPLETE",
+            f"what an earlier run changed could not be undone: {'; '.join(one.what for one in left)}",
+            hint="The warnings above say why; `rehearsal down` removes the cluster with everything on it.",
+        )
+
+
+def _require_allowed(shop: Workshop, context: str) -> None:
+    settings = shop.catalogue.cluster
+    allowed = (settings.context, *settings.allowed_contexts)
+    if context and context not in allowed:
+        raise ConfigurationError(
+            "CONTEXT_NOT_ALLOWED",
+            f"context {context!r} may not be used",
+            hint=f"Allowed are {', '.join(allowed)}: cluster.allowed_contexts in rehearsal.toml.",
+        )
+
+
+def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed: bool) -> RunFacts:
+    made = record.load(shop.paths.state)
+    settings = shop.catalogue.cluster
+    profile = options.profile or (made.spec.profile if made else settings.default_profile)
+    timing = options.timing or (made.spec.timing if made else shop.catalogue.profile(profile).timing)
+    # The seed need not be secret, only different from run to run.
+    seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(_SEED_BITS)
+    return RunFacts(
+        id=folder.name,
+        command=shlex.join(["rehearsal", *sys.argv[1:]]),
+        sha=sha,
+        changed=changed,
+        profile=profile,
+        timing=timing.value,
+        context=options.request.context or settings.context,
+        seed=seed,
+        machine=run_folder.machine(),
+    )
+
+
+def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
+    return {
+        "doctor": doctor_stage(
+            lambda: examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
+        ),
+        "supply": supply_stage(lambda: shop.supplies.build([])),
+        "cluster": ClusterStage(
+            identity=lambda: _identity(shop),
+            bring_up=lambda: bring_up(shop, options.profile, options.timing),
+            ledger=ledger,
+            keep=options.keep,
+        ),
+        "deploy": deploy_stage(shop.deployment),
+    }
+
+
+def _undoers(shop: Workshop) -> Mapping[str, ClusterUndo]:
+    return {
+        CLUSTER_ENTRY: ClusterUndo(
+            identity=lambda: _identity(shop),
+            whole=lambda: _phase(shop) is Phase.READY,
+            remove=lambda: take_down(shop, images=False),
+        )
+    }
+
+
+def _phase(shop: Workshop) -> Phase | None:
+    made = record.load(shop.paths.state)
+    return made.phase if made else None
+
+
+def _identity(shop: Workshop) -> str:
+    """Return the id of the control plane's container; empty when there is none."""
+    from rehearsal.cluster.engine import DockerNodeEngine
+
+    nodes = DockerNodeEngine(shop.docker).nodes(shop.catalogue.cluster.name)
+    return next((one.id for one in nodes if one.name.endswith("control-plane")), "")

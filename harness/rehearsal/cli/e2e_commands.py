@@ -1,0 +1,36 @@
+"""`rehearsal e2e`: all stages, one verdict, one report."""
+
+from __future__ import annotations
+
+import click
+
+from rehearsal.cli.cluster_commands import profile_option, timing_option
+from rehearsal.stages.registry import NAMES
+
+
+@click.command()
+@profile_option
+@timing_option
+@click.option("--stages", metavar="A,B", default="", help=f"Only these of: {', '.join(NAMES)}.")
+@click.option("--from", "start", metavar="STAGE", default="", help="Go on from here with what is there.")
+@click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
+@click.option("--context", metavar="NAME", default="", help="Use the cluster of this kubeconfig context.")
+@click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
+def e2e(
+    profile: str | None,
+    timing: str | None,
+    stages: str,
+    start: str,
+    keep: bool,
+    context: str,
+    seed: int | None,
+) -> int:
+    """Bring everything up, check contracts, load and chaos, and write one report with one verdict."""
+    # Said before the imports, which take longer.
+    click.echo("Rehearsing ...", err=True)
+    from rehearsal.cli.e2e_assembly import Options, rehearse
+    from rehearsal.core.catalogue import Timing
+    from rehearsal.stages.planning import Request
+
+    request = Request(tuple(filter(None, stages.split(","))), start, context)
+    return rehearse(Options(request, profile, Timing(timing) if timing else None, keep, seed))

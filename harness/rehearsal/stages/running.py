@@ -1,0 +1,206 @@
+"""Running the planned stages: each in its time, each with an ending, and everything undone afterwards.
+
+A stage works in the main thread: its time limit is a timer of the process, which unwinds it as Ctrl-C does.
+The first signal unwinds the run; no later one cuts off its undoing. What a killed run left is for the next
+one, by the ledger.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+from rehearsal.core.errors import RehearsalError
+from rehearsal.core.events import (
+    Emit,
+    Level,
+    Notice,
+    RunFacts,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+)
+from rehearsal.core.ledger import Ledger, Undo, undo_all
+from rehearsal.core.verdicts import Ending, ExitCode, combine, combine_endings, exit_code_of_ending
+from rehearsal.stages.planning import Planned, unmet
+from rehearsal.stages.registry import StageSpec
+from rehearsal.stages.room import Room, Stage, StopConditionError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_ERROR_CODES = {ExitCode.ENVIRONMENT: Ending.ENVIRONMENT, ExitCode.USAGE: Ending.USAGE}
+_ENDS_THE_RUN = (Ending.INTERRUPTED, Ending.ABORTED, Ending.ERROR)
+
+
+class OvertimeError(BaseException):
+    """A stage used up its time; no `except Exception` on the way may take it for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs stages in one run's folder."""
+
+    facts: RunFacts
+    folder: Path
+    emit: Emit
+    ledger: Ledger
+    undoers: Mapping[str, Undo]
+    stages: Mapping[str, Stage]
+
+    def run(self, planned: Sequence[Planned]) -> Ending:
+        """Run the stages, undo what they changed, and return how the run ended."""
+        started = monotonic()
+        course = _Course(planned)
+        with one_signal() as signals:
+            try:
+                self._take_all(planned, course)
+                signals.close()
+            finally:
+                # By now a signal was heard, or none is heard any more: nothing cuts this off.
+                course.broken = not self._undone()
+            ending = course.ending
+            self.emit(RunFinished(ending, int(exit_code_of_ending(ending)), monotonic() - started))
+        return ending
+
+    def _take_all(self, planned: Sequence[Planned], course: _Course) -> None:
+        try:
+            self.emit(RunStarted(self.facts))
+            for one in planned:
+                self._take(one, course)
+        except KeyboardInterrupt:
+            # Between two stages; within one it is that stage's ending.
+            course.interrupted = True
+
+    def _take(self, one: Planned, course: _Course) -> None:
+        if why := one.skip or course.why_not(one.spec):
+            course.endings[one.spec.name] = Ending.NOT_RUN
+            self.emit(StageFinished(one.spec.name, Ending.NOT_RUN, 0.0, why))
+            return
+        started = monotonic()
+        self.emit(StageStarted(one.spec.name, one.spec.summary, one.spec.limit_seconds))
+        ending, reason = self._work(one.spec)
+        course.endings[one.spec.name] = ending
+        self.emit(StageFinished(one.spec.name, ending, monotonic() - started, reason))
+
+    def _work(self, spec: StageSpec) -> tuple[Ending, str]:
+        room = Room(spec.name, self.folder, self.facts.seed, self.emit)
+        try:
+            with time_limit(spec.limit_seconds):
+                self.stages[spec.name](room)
+        except KeyboardInterrupt:
+            return Ending.INTERRUPTED, "interrupted"
+        except OvertimeError:
+            return _unfinished(spec, room), f"it did not come to an end within {spec.limit_seconds:.0f} s"
+        except StopConditionError as stop:
+            return Ending.ABORTED, str(stop)
+        except RehearsalError as error:
+            return _of_error(error, room), f"{error.message} [{error.code}]; next: {error.hint}"
+        except Exception as error:
+            trace = room.folder / "traceback.txt"
+            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            return Ending.ERROR, f"the harness broke: {type(error).__name__}: {error} (traceback: {trace})"
+        return _of_checks(spec, room)
+
+    def _undone(self) -> bool:
+        left = undo_all(self.ledger, self.undoers, self.emit)
+        for entry in left:
+            self.emit(Notice(Level.WARNING, f"still to be undone, by the next run: {entry.what}"))
+        return not left
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far a run has come."""
+
+    planned: Sequence[Planned]
+    endings: dict[str, Ending] = field(default_factory=dict)
+    interrupted: bool = False
+    broken: bool = False  # something could not be undone
+
+    def why_not(self, spec: StageSpec) -> str:
+        for name, ending in self.endings.items():
+            if ending in _ENDS_THE_RUN:
+                return f"{name} ended {ending.value}"
+        return unmet(spec, self.endings, self.planned)
+
+    @property
+    def ending(self) -> Ending:
+        extra = [Ending.INTERRUPTED] * self.interrupted + [Ending.ERROR] * self.broken
+        return combine_endings([*self.endings.values(), *extra])
+
+
+def _of_checks(spec: StageSpec, room: Room) -> tuple[Ending, str]:
+    if not spec.judges:
+        return Ending.PASS, ""
+    verdict = combine(check.verdict for check in room.checks)
+    bad = [check.sentence for check in room.checks if check.verdict is verdict]
+    if not room.checks:
+        return Ending.INVALID, "nothing was checked"
+    return Ending(verdict.value), "" if verdict.value == Ending.PASS.value else bad[0]
+
+
+def _of_error(error: RehearsalError, room: Room) -> Ending:
+    # What had failed before the environment broke stays a fact.
+    if room.failed():
+        return Ending.FAIL
+    return _OF_ERROR_CODES.get(error.exit_code, Ending.ERROR)
+
+
+def _unfinished(spec: StageSpec, room: Room) -> Ending:
+    if room.failed():
+        return Ending.FAIL
+    return Ending.INVALID if spec.judges else Ending.ENVIRONMENT
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise OvertimeError in the main thread when the block takes longer."""
+
+    def overtime(number: int, frame: FrameType | None) -> None:
+        raise OvertimeError
+
+    before = signal.signal(signal.SIGALRM, overtime)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@dataclass(slots=True)
+class Signals:
+    """Which signals have been heard; closed, none is."""
+
+    closed: bool = False
+
+    def close(self) -> None:
+        """Hear no more."""
+        self.closed = True
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal: the first one interrupts."""
+        if not self.closed:
+            self.closed = True
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def one_signal() -> Iterator[Signals]:
+    """Raise KeyboardInterrupt for the first signal that asks to end, and for no other.
+
+    A terminal's Ctrl-C, nox and CI may all send one.
+    """
+    signals = Signals()
+    before = {number: signal.signal(number, signals) for number in _SIGNALS}
+    try:
+        yield signals
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,68 @@
+"""The deploy stage: one check for each resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rehearsal.core.verdicts import Verdict
+from rehearsal.deploy.judging import DeployResult, ResourceResult
+from rehearsal.stages.deploying import deploy_stage
+from rehearsal.stages.room import Room
+
+GOOD = ResourceResult("product-service", Verdict.PASS)
+BAD = ResourceResult("order-service", Verdict.FAIL, "CrashLoopBackOff", ("Traceback", "KeyError: 'DATABASE'"))
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A deployment that ends as it is told."""
+
+    folder: Path
+    result: DeployResult
+
+    @property
+    def log(self) -> Path:
+        """Return where Tilt's output would be."""
+        return self.folder / "tilt.log"
+
+    def run(self, resources: tuple[str, ...]) -> DeployResult:
+        """Return the planted result."""
+        return self.result
+
+
+def _deploy(room: Room, *results: ResourceResult, reason: str = "") -> None:
+    result = DeployResult(Verdict.PASS, results, reason)
+    deploy_stage(lambda folder: Planted(folder, result))(room)
+
+
+def test_each_resource_is_a_check(room: Room) -> None:
+    _deploy(room, GOOD, BAD)
+
+    assert [(one.subject, one.verdict) for one in room.checks] == [
+        ("product-service", Verdict.PASS),
+        ("order-service", Verdict.FAIL),
+    ]
+
+
+def test_failed_resource_says_why_and_how_to_repeat_it(room: Room) -> None:
+    _deploy(room, BAD)
+
+    (check,) = room.checks
+    assert "CrashLoopBackOff" in check.sentence
+    assert check.reproduce == "rehearsal up --ci order-service"
+
+
+def test_evidence_of_a_failed_resource_is_in_the_run(room: Room) -> None:
+    _deploy(room, BAD)
+
+    (check,) = room.checks
+    assert "KeyError" in (room.run / check.evidence[0]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("results", [(), (GOOD,)])
+def test_deployment_of_nothing_could_not_look(room: Room, results: tuple[ResourceResult, ...]) -> None:
+    _deploy(room, *results, reason="nothing was deployed")
+
+    assert room.checks[0].verdict is Verdict.INVALID
