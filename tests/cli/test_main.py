@@ -271,6 +271,7 @@ main()
         ["cluster", "up"],
         ["doctor"],
         ["down"],
+        ["e2e"],
         ["supply", "list"],
         ["up", "--ci"],
     ],

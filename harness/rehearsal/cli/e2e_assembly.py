@@ -13,12 +13,12 @@ from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.cluster import record
 from rehearsal.cluster.record import Phase
-from rehearsal.core.catalogue import Timing
 from rehearsal.core.errors import ConfigurationError, HarnessError
 from rehearsal.core.events import RunFacts, fan_out
 from rehearsal.core.journal import Journal
 from rehearsal.core.ledger import Ledger, undo_all
 from rehearsal.core.locking import exclusive
+from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
 from rehearsal.stages import run_folder
 from rehearsal.stages.deploying import deploy_stage
@@ -45,7 +45,7 @@ class Options:
 def rehearse(options: Options) -> int:
     """Run the stages, undo, write the report; return the exit code."""
     planned = plan(options.request)
-    with workshop("e2e") as shop:
+    with workshop("e2e", announce=False) as shop:
         _require_allowed(shop, options.request.context)
         lock = shop.paths.locks / "e2e.lock"
         with exclusive(lock, purpose="e2e", emit=shop.emit):

@@ -29,7 +29,7 @@ def e2e(
     # Said before the imports, which take longer.
     click.echo("Rehearsing ...", err=True)
     from rehearsal.cli.e2e_assembly import Options, rehearse
-    from rehearsal.core.catalogue import Timing
+    from rehearsal.core.timing import Timing
     from rehearsal.stages.planning import Request
 
     request = Request(tuple(filter(None, stages.split(","))), start, context)
