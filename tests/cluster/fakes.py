@@ -130,12 +130,14 @@ class FakeNodeEngine:
         if list(argv) == ["cat"]:
             return 0, stdin
         if list(argv) == ["node-network", "ensure"]:
-            if container.network_config == stdin:
+            if container.network_config == stdin and container.guarded:
                 return 0, "unchanged\n"
             with self.machine.changing(f"{container.name} network"):
-                container.network_config = stdin
+                container.network_config, container.guarded = stdin, True
             return 0, "changed\n"
         if list(argv) == ["node-network", "status"]:
+            if not container.guarded:
+                return 1, "No such file or directory"
             counters = [
                 {"counter": {"name": name, "packets": count, "bytes": 0}}
                 for name, count in container.packets.items()

@@ -50,6 +50,7 @@ class Container:
     labels: Mapping[str, str]
     state: ContainerState = ContainerState.CREATED
     links: dict[str, Link] = field(default_factory=dict)
+    guarded: bool = True  # its nftables table is there
     network_config: str = ""  # what `node-network ensure` was last told: on the disk of the node
     # Packets by what the node's rules did with them: `node-network status`.
     packets: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS_OUT, 0))

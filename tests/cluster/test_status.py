@@ -162,6 +162,20 @@ def test_packets_that_were_refused_are_no_problem(standing: Ground) -> None:
     assert "0 packets to pod or service ranges left a node, 7 to elsewhere refused" in render(found)
 
 
+def test_node_without_its_guard_hides_nothing_else(standing: Ground) -> None:
+    standing.machine.containers[WORKER].guarded = False
+    standing.machine.containers[CONTROL_PLANE].packets["to_pods"] = 3
+
+    found = _look(standing)
+
+    assert list(found.problems) == [
+        f"{WORKER}: its network guard is gone",
+        f"{CONTROL_PLANE}: 3 packets left the node by to_pods",
+    ]
+    assert [one.name for one in found.nodes] == list(SPEC.node_names)
+    assert f"PROBLEM   {WORKER}: its network guard is gone" in render(found)
+
+
 def test_leak_is_named_while_the_api_is_down(standing: Ground) -> None:
     standing.machine.containers[WORKER].packets["to_pods"] = 1
     standing.machine.kubernetes.clear()

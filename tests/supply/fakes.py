@@ -97,7 +97,12 @@ def paths_below(folder: Path) -> Paths:
 
 
 def text_recipe(
-    name: str, content: str, *, needs: tuple[str, ...] = (), log: list[str] | None = None
+    name: str,
+    content: str,
+    *,
+    needs: tuple[str, ...] = (),
+    built_with: tuple[str, ...] = (),
+    log: list[str] | None = None,
 ) -> FileRecipe:
     """Return a recipe that makes one program, which prints `content`, and notes that it ran."""
 
@@ -111,7 +116,7 @@ def text_recipe(
         program.chmod(0o755)
         return {}
 
-    return FunctionRecipe(name, "1.0", lambda: {"content": content}, make, needs=needs)
+    return FunctionRecipe(name, "1.0", lambda: {"content": content}, make, needs=needs, built_with=built_with)
 
 
 def image_recipe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,46 @@ def test_statuses_tell_what_is_there(tmp_path: Path) -> None:
         ("base", True, True),
     ]
     assert "missing" not in render_statuses(supplies.statuses())
+
+
+def _with_toolchains(folder: Path, engine: FakeImages) -> Supplies:
+    """Return supplies of which one is built from `go`, and one only with the help of `nodejs`."""
+    return make_supplies(
+        folder,
+        files=(
+            text_recipe("go", "go"),
+            text_recipe("nodejs", "nodejs"),
+            text_recipe("tools", "x", needs=("go",)),
+            text_recipe("pages", "x", built_with=("nodejs",)),
+        ),
+        tools=(KIND,),
+        images=(image_recipe("base", "a", needs=("pages",)),),
+        engine=engine,
+    )
+
+
+def _unneeded(supplies: Supplies) -> set[str]:
+    return {one.name for one in supplies.statuses() if not one.needed}
+
+
+def test_toolchains_are_needed_while_something_must_be_built_with_them(tmp_path: Path) -> None:
+    assert _unneeded(_with_toolchains(tmp_path, FakeImages())) == set()
+
+
+def test_toolchain_of_what_is_there_is_not_needed(tmp_path: Path) -> None:
+    engine = FakeImages()
+    built = _with_toolchains(tmp_path, engine)
+    built.build(["kind", "base"])
+    shutil.rmtree(tmp_path / "cache" / "supplies" / "go")
+    assert _unneeded(_with_toolchains(tmp_path, engine)) == {"go", "nodejs"}
+    assert "not needed" in render_statuses(_with_toolchains(tmp_path, engine).statuses())
+
+
+def test_files_of_an_image_that_is_there_are_not_needed(tmp_path: Path) -> None:
+    engine = FakeImages()
+    _with_toolchains(tmp_path, engine).image("base")
+    shutil.rmtree(tmp_path / "cache")
+    assert _unneeded(_with_toolchains(tmp_path, engine)) == {"pages", "nodejs"}
 
 
 def test_verify_names_the_damaged_file_and_is_silent_otherwise(tmp_path: Path) -> None:

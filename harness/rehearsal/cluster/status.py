@@ -62,10 +62,8 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
     problems = _container_problems(made, containers)
     if problems:
         return ClusterStatus(made, containers, problems=problems)
-    way_out = {
-        one.name: _counters(engine.execute(one.name, ["node-network", "status"])) for one in containers
-    }
-    problems += _leaks(way_out)
+    way_out, silent = _ways_out(engine, containers)
+    problems += [*silent, *_leaks(way_out)]
     try:
         api = connect_api(paths.kubeconfig, made.spec.context)
         nodes, workloads = api.nodes(), api.workloads(addons.NAMESPACES)
@@ -124,6 +122,20 @@ def _metrics_problems(api: Api) -> list[str]:
         # Without a pod behind it, the path answers 503; the nodes and the other add-ons may well be whole.
         return [error.message]
     return [] if metrics and metrics.get("items") else ["metrics.k8s.io answers without metrics"]
+
+
+def _ways_out(
+    engine: NodeEngine, containers: Sequence[ContainerFacts]
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Return the counters of each node that tells them, and a problem for each that does not."""
+    found: dict[str, dict[str, int]] = {}
+    problems = []
+    for one in containers:
+        try:
+            found[one.name] = _counters(engine.execute(one.name, ["node-network", "status"]))
+        except EnvironmentNotReadyError:
+            problems.append(f"{one.name}: its network guard is gone")
+    return found, problems
 
 
 def _leaks(way_out: Mapping[str, Mapping[str, int]]) -> list[str]:

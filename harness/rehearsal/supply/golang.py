@@ -137,6 +137,7 @@ class GoRecipe:
     targets: tuple[Target, ...]
     toolchain: Toolchain
     disk_bytes: int
+    built_with: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -28,6 +28,10 @@ class FileRecipe(Protocol):
         """Names of the file supplies that it is built from; their keys become part of its own."""
 
     @property
+    def built_with(self) -> tuple[str, ...]:
+        """Names of the file supplies that only host its build: fetched for it, and no part of its key."""
+
+    @property
     def disk_bytes(self) -> int:
         """What the build takes on disk at most."""
 
@@ -47,6 +51,7 @@ class FunctionRecipe:
     read_inputs: Callable[[], Mapping[str, object]]
     make: Callable[[BuildContext], Mapping[str, str]]
     needs: tuple[str, ...] = ()
+    built_with: tuple[str, ...] = ()
     disk_bytes: int = 0
 
     def inputs(self) -> Mapping[str, object]:

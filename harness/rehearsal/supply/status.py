@@ -30,6 +30,7 @@ class SupplyStatus:
     where: str = ""  # path or tag
     bytes: int = 0
     age_seconds: float | None = None
+    needed: bool = True  # whether it is there, or anything that is still to be made asks for it
 
     def as_record(self) -> dict[str, object]:
         """Return the status for JSON."""
@@ -48,9 +49,11 @@ def image_status(name: str, version: str, source: str, record: ImageRecord, tag:
     return SupplyStatus(name, "image", version, source, True, tag, record.bytes, _age(record.created))
 
 
-def missing_status(name: str, kind: Kind, version: str, sources: Sequence[str]) -> SupplyStatus:
+def missing_status(
+    name: str, kind: Kind, version: str, sources: Sequence[str], *, needed: bool = True
+) -> SupplyStatus:
     """Return the status of what is not there; `sources` would be tried in order."""
-    return SupplyStatus(name, kind, version, ", else ".join(sources), False)
+    return SupplyStatus(name, kind, version, ", else ".join(sources), False, needed=needed)
 
 
 def render_statuses(statuses: Sequence[SupplyStatus]) -> str:
@@ -64,7 +67,8 @@ def render_statuses(statuses: Sequence[SupplyStatus]) -> str:
 
 
 def _row(status: SupplyStatus) -> tuple[str, ...]:
-    state = status.source if status.ready else f"missing; would be {status.source}"
+    absent = f"missing; would be {status.source}" if status.needed else "not needed"
+    state = status.source if status.ready else absent
     size = f"{status.bytes / _MIB:.0f} MiB" if status.ready else ""
     age = _age_text(status.age_seconds)
     return (status.name, status.kind, status.version, state, size, age, status.where)

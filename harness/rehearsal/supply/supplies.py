@@ -241,12 +241,27 @@ class Supplies:
                 yield missing_status(location.name, "tool", location.version, ("built",))
 
     def _file_statuses(self) -> Iterable[SupplyStatus]:
+        demanded = self._demanded()
         for name, recipe in self.inventory.files.items():
             entry = self.store.find(self.wanted(name))
             if entry is not None:
                 yield cached_status(name, "files", recipe.version, entry)
             else:
-                yield missing_status(name, "files", recipe.version, ("built",))
+                yield missing_status(name, "files", recipe.version, ("built",), needed=name in demanded)
+
+    def _demanded(self) -> set[str]:
+        """Return the file supplies that have to be made, for tools and images that are not there."""
+        asked = [one.supply for one in self.inventory.tools.values() if not self._present_tool(one.name)]
+        for name, image in self.inventory.images.items():
+            if self._connect is None or self._image_record(name) is None:
+                asked += image.needs
+        demanded: set[str] = set()
+        while asked:
+            name = asked.pop()
+            if name not in demanded and self.store.find(self.wanted(name)) is None:
+                demanded.add(name)
+                asked += [*self.inventory.files[name].needs, *self.inventory.files[name].built_with]
+        return demanded
 
     def _image_statuses(self) -> Iterable[SupplyStatus]:
         for name, recipe in self.inventory.images.items():

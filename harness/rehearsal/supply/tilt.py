@@ -114,6 +114,11 @@ class TiltPagesRecipe:
         """Nothing whose key decides the pages."""
         return ()
 
+    @property
+    def built_with(self) -> tuple[str, ...]:
+        """Go, which fetches the source, and Node.js, unless the machine has them."""
+        return (*self.toolchain.needs, *(() if self.node.present else ("nodejs",)))
+
     def inputs(self) -> Mapping[str, object]:
         """Return the module's pin and Yarn's version; the lock file lies in the module."""
         return {"module": tree_digest(self.module), "yarn": self.yarn_version, "settings": _PAGE_SETTINGS}
@@ -204,6 +209,7 @@ class TiltRecipe:
     toolchain: golang.Toolchain
     name: str = "tilt"
     disk_bytes: int = _TILT_DISK_BYTES
+    built_with: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -170,6 +170,12 @@ CASES: list[tuple[str, Break, Status, str]] = [
         FIX,
         "will be made",
     ),
+    (
+        "supply.go",
+        _with(supplies=(SupplyStatus("go", "files", "1.26", "built", False, needed=False),)),
+        OK,
+        "not needed",
+    ),
 ]
 
 

@@ -283,16 +283,22 @@ def supplies(facts: MachineFacts) -> Iterator[Row]:
 
 
 def _supply(supply: SupplyStatus) -> Row:
-    doing = "" if supply.ready else "will be made: "
+    if supply.ready:
+        status, how = Status.OK, supply.source
+    elif supply.needed:
+        status, how = Status.WILL_FIX, f"will be made: {supply.source}"
+    else:
+        status, how = Status.OK, "not needed: what would be built with it is there"
     return Row(
         f"supply.{supply.name}",
         f"{supply.kind.capitalize()} {supply.name}",
-        Status.OK if supply.ready else Status.WILL_FIX,
-        f"{supply.version}, {doing}{supply.source}",
+        status,
+        f"{supply.version}, {how}",
         measured={
             "version": supply.version,
             "source": supply.source,
             "ready": supply.ready,
+            "needed": supply.needed,
             "where": supply.where,
         },
     )
