@@ -108,6 +108,20 @@ class FakeNodeEngine:
         with self.machine.changing(f"{container} unpaused"):
             found.state = ContainerState.RUNNING
 
+    def clone(
+        self, like: str, name: str, labels: Mapping[str, str], network: str, address: IPv4Address
+    ) -> None:
+        """Make and start a container like another one, with a fixed address and without its ports."""
+        model = self._get(like)
+        self._get_network(network)
+        with self.machine.changing(f"{name} created"):
+            made = self.machine.create(
+                name, image=model.image, labels={**model.labels, **labels}, network=network
+            )
+            made.links[network].pinned = address
+        with self.machine.changing(f"{name} booted"):
+            self.machine.start(made)
+
     def remove(self, container: str, *, volumes: bool) -> None:
         """Remove a container, running or not; no error when it is gone."""
         if container in self.machine.containers:
@@ -135,6 +149,8 @@ class FakeNodeEngine:
             with self.machine.changing(f"{container.name} network"):
                 container.network_config, container.guarded = stdin, True
             return 0, "changed\n"
+        if argv[0] in ("kubeadm", "systemctl", "tee"):
+            return self._joining(container, argv, stdin)
         if list(argv) == ["node-network", "status"]:
             if not container.guarded:
                 return 1, "No such file or directory"
@@ -144,6 +160,25 @@ class FakeNodeEngine:
             ]
             return 0, json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}, *counters]})
         return 1, ""
+
+    def _joining(self, container: Container, argv: Sequence[str], stdin: str) -> tuple[int, str]:
+        kubernetes = self.machine.kubernetes.get(container.labels[KIND_CLUSTER_LABEL])
+        if argv[0] == "systemctl":
+            return 0, "active\n"
+        if argv[0] == "tee":
+            container.join_file = stdin
+            return 0, stdin
+        if kubernetes is None:
+            return 1, "the API server does not answer"
+        if argv[1] == "token":
+            return 0, "kubeadm join cp:6443 --token a.b --discovery-token-ca-cert-hash sha256:c \n"
+        if container.name in kubernetes.members:
+            return 1, f"a Node with name {container.name} and status Ready already exists in the cluster"
+        node = json.loads(container.join_file)["nodeRegistration"]
+        address = next(one["value"] for one in node["kubeletExtraArgs"] if one["name"] == "node-ip")
+        with self.machine.changing(f"{container.name} joined"):
+            kubernetes.members[container.name] = IPv4Address(address)
+        return 0, "This node has joined the cluster\n"
 
     def _get(self, name: str) -> Container:
         if name not in self.machine.containers:
@@ -328,6 +363,13 @@ class FakeApi:
         if ("Deployment", "kube-system", "metrics-server") not in kubernetes.applied:
             raise EnvironmentNotReadyError("API_REFUSED", "503", hint="")
         return {"items": [{"metadata": {"name": name}} for name in kubernetes.members]}
+
+    def delete(self, path: str) -> None:
+        """Delete a Node; no error when it is gone."""
+        name = path.removeprefix("/api/v1/nodes/")
+        if name in self._kubernetes().members:
+            with self.machine.changing(f"Node {name} deleted"):
+                del self._kubernetes().members[name]
 
     def _kubernetes(self) -> Kubernetes:
         """Return the cluster if its control plane answers the authority of the kubeconfig."""

@@ -50,6 +50,7 @@ class Container:
     labels: Mapping[str, str]
     state: ContainerState = ContainerState.CREATED
     links: dict[str, Link] = field(default_factory=dict)
+    join_file: str = ""  # what kubeadm was last given
     guarded: bool = True  # its nftables table is there
     network_config: str = ""  # what `node-network ensure` was last told: on the disk of the node
     # Packets by what the node's rules did with them: `node-network status`.
@@ -103,6 +104,7 @@ class Machine:
         """Frame one change: the harness may be killed before it and after it."""
         self.moment()
         yield
+        self.impatience = 0
         self.changes.append(what)
         self.moment()
 

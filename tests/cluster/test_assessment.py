@@ -74,17 +74,21 @@ def _made(spec: ClusterSpec, phase: Phase = Phase.READY) -> Record:
         pytest.param(State.OTHER, _made(replace(WANTED, profile="mine")), NODES, OURS, id="other-profile"),
         pytest.param(State.OTHER, _made(planned("full", Timing.COMPRESSED)), NODES, OURS, id="other-timing"),
         pytest.param(State.OTHER, _made(replace(WANTED, ports=())), NODES, OURS, id="other-ports"),
-        pytest.param(State.INCOMPLETE, READY, NODES[:2], OURS, id="worker-missing"),
+        pytest.param(State.PRESENT, READY, NODES[:2], OURS, id="worker-missing"),
         pytest.param(State.INCOMPLETE, READY, NODES[1:], OURS, id="control-plane-missing"),
         pytest.param(
-            State.INCOMPLETE, READY, [*NODES[:2], _node(WORKER2, ContainerState.DEAD)], OURS, id="node-dead"
+            State.INCOMPLETE,
+            READY,
+            [_node(CONTROL_PLANE, ContainerState.DEAD), *NODES[1:]],
+            OURS,
+            id="control-plane-dead",
         ),
         pytest.param(
             State.INCOMPLETE,
             READY,
-            [*NODES[:2], _node(WORKER2, ContainerState.REMOVING)],
+            [_node(CONTROL_PLANE, ContainerState.REMOVING), *NODES[1:]],
             OURS,
-            id="node-going",
+            id="control-plane-going",
         ),
         pytest.param(State.PRESENT, READY, NODES, OURS, id="whole"),
         pytest.param(State.PRESENT, _made(WANTED, Phase.CREATED), NODES, OURS, id="add-ons-missing"),
@@ -116,11 +120,10 @@ def test_situation(
     assert assess(WANTED, record, nodes, network).state is state
 
 
-def test_missing_nodes_are_named() -> None:
+def test_missing_workers_are_named() -> None:
     found = assess(WANTED, READY, NODES[:1], OURS)
 
-    assert found.missing_nodes == (WORKER, WORKER2)
-    assert found.reason == "mambogo-worker, mambogo-worker2 is gone"
+    assert found.reason == "mambogo-worker is gone, mambogo-worker2 is gone"
 
 
 def test_state_of_what_does_not_run_is_told() -> None:

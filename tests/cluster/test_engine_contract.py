@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -34,6 +34,9 @@ class Bench(Protocol):
     def make(self, name: str, *, cluster: str = CLUSTER) -> str:
         """Create a container with kind's label on the network; return its full name."""
 
+    def clone(self, like: str, name: str, labels: dict[str, str], address: IPv4Address) -> str:
+        """Let the engine clone a container; return the clone's full name."""
+
     def stop(self, name: str) -> None:
         """Stop a container by hand."""
 
@@ -54,6 +57,11 @@ class FakeBench:
         full = f"{CLUSTER}-{name}"
         self.machine.create(full, image=IMAGE, labels={KIND_CLUSTER_LABEL: cluster}, network=NETWORK)
         return full
+
+    def clone(self, like: str, name: str, labels: dict[str, str], address: IPv4Address) -> str:
+        """Let the engine clone a container; return the clone's full name."""
+        self.engine.clone(like, f"{CLUSTER}-{name}", labels, NETWORK, address)
+        return f"{CLUSTER}-{name}"
 
     def stop(self, name: str) -> None:
         """Stop a container by hand."""
@@ -90,6 +98,13 @@ class DockerBench:
             init=True,
         )
         self.made.append(full)
+        return full
+
+    def clone(self, like: str, name: str, labels: dict[str, str], address: IPv4Address) -> str:
+        """Let the engine clone a container; return the clone's full name."""
+        full = f"{CLUSTER}-{name}"
+        self.made.append(full)
+        self.engine.clone(like, full, labels, NETWORK, address)
         return full
 
     def stop(self, name: str) -> None:
@@ -323,6 +338,35 @@ def test_container_is_removed_while_it_runs_and_only_once(bench: Bench) -> None:
     bench.engine.remove(name, volumes=True)
 
     assert bench.engine.container(name) is None
+
+
+def test_clone_is_a_node_of_the_same_cluster_with_an_address_of_its_own(bench: Bench) -> None:
+    model, address = _running(bench, "a"), bench.subnet[77]
+    name = bench.clone(model, "b", {"role": "worker"}, address)
+
+    found = bench.engine.container(name)
+    original = bench.engine.container(model)
+    assert found
+    assert original
+    assert (found.state, found.addresses[NETWORK], found.pinned[NETWORK]) == (
+        ContainerState.RUNNING,
+        address,
+        address,
+    )
+    assert found.labels == {**original.labels, "role": "worker"}
+    assert [one.name for one in bench.engine.nodes(CLUSTER)] == [model, name]
+
+
+def test_clone_of_what_is_not_there_is_refused(bench: Bench) -> None:
+    with pytest.raises(EnvironmentNotReadyError):
+        bench.clone(f"{CLUSTER}-nowhere", "b", {}, bench.subnet[77])
+
+
+def test_clone_under_a_name_in_use_is_refused(bench: Bench) -> None:
+    model = _running(bench, "a")
+
+    with pytest.raises(EnvironmentNotReadyError):
+        bench.clone(model, "a", {}, bench.subnet[77])
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "quotes ' \" $HOME `x` \\n\nsecond line"])

@@ -68,6 +68,11 @@ def _without_a_worker(ground: Ground) -> None:
     ground.machine.delete(planned().node_names[-1])
 
 
+def _without_a_guard(ground: Ground) -> None:
+    ground.up()
+    ground.machine.containers[planned().node_names[-1]].guarded = False
+
+
 def _without_a_control_plane(ground: Ground) -> None:
     ground.up()
     ground.machine.delete(planned().node_names[0])
@@ -97,6 +102,7 @@ BEGINNINGS = {
     "nothing": _nothing,
     "stopped": _stopped,
     "without-a-worker": _without_a_worker,
+    "without-a-guard": _without_a_guard,
     "without-a-control-plane": _without_a_control_plane,
     "damaged-kubeconfig": _damaged_kubeconfig,
 }

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 import pytest
 from rehearsal.cluster import kubeconfig, record
-from rehearsal.cluster.facts import NetworkFacts
+from rehearsal.cluster.facts import ContainerState, NetworkFacts
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.events import Outcome
@@ -125,15 +125,62 @@ def test_add_on_that_was_deleted_is_applied_again(ground: Ground, name: tuple[st
     assert ground.flaws() == []
 
 
-@pytest.mark.parametrize("node", NODES)
-def test_cluster_that_lost_a_node_is_made_anew_and_says_so(ground: Ground, node: str) -> None:
+def test_cluster_that_lost_its_control_plane_is_made_anew_and_says_so(ground: Ground) -> None:
     ground.up()
-    ground.machine.delete(node)
+    ground.machine.delete(NODES[0])
 
     ground.up()
 
     assert ground.flaws() == []
-    assert ground.warnings() == [f"the cluster is made anew: {node} is gone"]
+    assert ground.warnings() == [f"the cluster is made anew: {NODES[0]} is gone"]
+
+
+@pytest.mark.parametrize("work", ["up", "repair"])
+@pytest.mark.parametrize("lost", [NODES[1:2], NODES[2:], NODES[1:]], ids=" ".join)
+def test_worker_that_was_deleted_joins_again_and_the_rest_stays(
+    ground: Ground, lost: tuple[str, ...], work: str
+) -> None:
+    ground.up()
+    before = {one.name: one.id for one in ground.machine.containers.values()}
+    for node in lost:
+        ground.machine.delete(node)
+
+    ground.up() if work == "up" else ground.clusters.repair()
+
+    assert ground.flaws() == []
+    after = {one.name: one.id for one in ground.machine.containers.values()}
+    assert {name for name in before if before[name] != after[name]} == set(lost)
+    assert ground.warnings() == [
+        f"{', '.join(lost)} is gone and joins the cluster anew; volumes that were on it are lost"
+    ]
+
+
+def test_worker_that_the_cluster_does_not_know_is_made_anew(ground: Ground) -> None:
+    ground.up()
+    del ground.machine.kubernetes[planned().name].members[NODES[1]]
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_worker_that_cannot_be_started_is_made_anew(ground: Ground) -> None:
+    ground.up()
+    ground.machine.stop(NODES[1])
+    ground.machine.containers[NODES[1]].state = ContainerState.DEAD
+
+    ground.up()
+
+    assert ground.flaws() == []
+
+
+def test_guard_that_is_gone_is_put_back(ground: Ground) -> None:
+    ground.up()
+    ground.machine.containers[NODES[1]].guarded = False
+
+    ground.clusters.repair()
+
+    assert ground.machine.containers[NODES[1]].guarded
 
 
 def test_cluster_without_its_record_is_made_anew(ground: Ground) -> None:
@@ -285,11 +332,11 @@ def test_repair_without_a_cluster_is_refused(ground: Ground) -> None:
     assert caught.value.code == "CLUSTER_ABSENT"
 
 
-def test_repair_of_a_cluster_that_lost_a_node_is_refused(ground: Ground) -> None:
+def test_repair_of_a_cluster_that_lost_its_control_plane_is_refused(ground: Ground) -> None:
     ground.up()
-    ground.machine.delete(NODES[2])
+    ground.machine.delete(NODES[0])
 
-    with pytest.raises(EnvironmentNotReadyError, match=f"{NODES[2]} is gone") as caught:
+    with pytest.raises(EnvironmentNotReadyError, match=f"{NODES[0]} is gone") as caught:
         ground.clusters.repair()
 
     assert caught.value.code == "CLUSTER_BEYOND_REPAIR"

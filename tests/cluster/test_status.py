@@ -169,11 +169,17 @@ def test_node_without_its_guard_hides_nothing_else(standing: Ground) -> None:
     found = _look(standing)
 
     assert list(found.problems) == [
-        f"{WORKER}: its network guard is gone",
+        f"{WORKER}: its network guard is gone or does not answer",
         f"{CONTROL_PLANE}: 3 packets left the node by to_pods",
     ]
     assert [one.name for one in found.nodes] == list(SPEC.node_names)
-    assert f"PROBLEM   {WORKER}: its network guard is gone" in render(found)
+    assert f"PROBLEM   {WORKER}: its network guard is gone or does not answer" in render(found)
+
+
+def test_worker_that_the_cluster_does_not_know_is_named(standing: Ground) -> None:
+    del standing.machine.kubernetes[SPEC.name].members[WORKER]
+
+    assert list(_look(standing).problems) == [f"{WORKER} is not in the cluster"]
 
 
 def test_leak_is_named_while_the_api_is_down(standing: Ground) -> None:

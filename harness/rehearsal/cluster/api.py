@@ -56,6 +56,9 @@ class Api(Protocol):
     def get(self, path: str) -> Mapping[str, Any] | None:
         """Return what a path answers, parsed; None for 404."""
 
+    def delete(self, path: str) -> None:
+        """Delete the object of a path; no error when it is gone."""
+
 
 class KubernetesApi:
     """The API server behind `Api`, by a kubeconfig file and a context."""
@@ -103,6 +106,14 @@ class KubernetesApi:
                 return None
             raise
         return dict(parsed)
+
+    def delete(self, path: str) -> None:
+        """Delete the object of a path; no error when it is gone."""
+        try:
+            self._call("DELETE", path)
+        except EnvironmentNotReadyError as error:
+            if error.code != "API_NOT_FOUND":
+                raise
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         answer = self.get(path)

@@ -13,7 +13,7 @@ from rehearsal.cluster.record import Phase, Record
 OWNER_LABEL = "dev.mambogo.rehearsal"
 
 # The engine cannot start what is in these states.
-_LOST = (ContainerState.DEAD, ContainerState.REMOVING)
+LOST = (ContainerState.DEAD, ContainerState.REMOVING)
 # What profile and timing stand for, as far as rehearsal.toml can change it under the same names.
 _SETTINGS = (
     "workers",
@@ -32,7 +32,7 @@ class State(StrEnum):
     FOREIGN = "foreign"  # somebody else made a cluster of this name: touch nothing
     OTHER = "other"  # ours, of another profile or timing: refuse, and say how to replace it
     UNFINISHED = "unfinished"  # its making was cut off before it could be relied on: make it anew
-    INCOMPLETE = "incomplete"  # ours, but a node container is gone: its data is lost
+    INCOMPLETE = "incomplete"  # ours, but the control plane is gone, and the cluster's data with it
     PRESENT = "present"  # ours; may need repair
 
 
@@ -42,7 +42,6 @@ class Assessment:
 
     state: State
     reason: str
-    missing_nodes: tuple[str, ...] = ()
 
 
 def assess(
@@ -78,10 +77,11 @@ def assess(
         return Assessment(State.UNFINISHED, "its record does not name the address of each node")
     if difference := _difference(wanted, record.spec):
         return Assessment(State.OTHER, difference)
-    names = {node.name for node in nodes if node.state not in _LOST}
-    if missing := tuple(name for name in record.spec.node_names if name not in names):
-        return Assessment(State.INCOMPLETE, f"{', '.join(missing)} is gone", missing)
-    return Assessment(State.PRESENT, _condition(nodes))
+    names = {node.name for node in nodes if node.state not in LOST}
+    missing = tuple(name for name in record.spec.node_names if name not in names)
+    if record.spec.control_plane in missing:
+        return Assessment(State.INCOMPLETE, f"{', '.join(missing)} is gone")
+    return Assessment(State.PRESENT, _condition(nodes, missing))
 
 
 def _difference(wanted: ClusterSpec, made: ClusterSpec) -> str:
@@ -94,6 +94,7 @@ def _difference(wanted: ClusterSpec, made: ClusterSpec) -> str:
     return f"rehearsal.toml has changed since it was made: {', '.join(changed)}" if changed else ""
 
 
-def _condition(nodes: Sequence[ContainerFacts]) -> str:
-    stopped = [f"{node.name} is {node.state}" for node in nodes if node.state is not ContainerState.RUNNING]
-    return ", ".join(stopped) or "all node containers run"
+def _condition(nodes: Sequence[ContainerFacts], missing: Sequence[str]) -> str:
+    troubles = [f"{node.name} is {node.state}" for node in nodes if node.state is not ContainerState.RUNNING]
+    troubles += [f"{name} is gone" for name in missing if name not in {node.name for node in nodes}]
+    return ", ".join(troubles) or "all node containers run"

@@ -52,6 +52,14 @@ class NodeEngine(Protocol):
     def unpause(self, container: str) -> None:
         """Let a paused container run on."""
 
+    def clone(
+        self, like: str, name: str, labels: Mapping[str, str], network: str, address: IPv4Address
+    ) -> None:
+        """Make and start a container like another one, with a fixed address and without its ports.
+
+        `labels` are added to the other one's; what its volumes hold is not copied.
+        """
+
     def remove(self, container: str, *, volumes: bool) -> None:
         """Remove a container, running or not; no error when it is gone."""
 
@@ -131,6 +139,28 @@ class DockerNodeEngine:
         """Let a paused container run on."""
         with _explained(f"{container} could not be unpaused"):
             self._client.containers.get(container).unpause()
+
+    def clone(
+        self, like: str, name: str, labels: Mapping[str, str], network: str, address: IPv4Address
+    ) -> None:
+        """Make and start a container like another one, with a fixed address and without its ports."""
+        api = self._client.api
+        with _explained(f"{name} could not be made like {like}"):
+            model = self._client.containers.get(like).attrs
+            settings = {
+                **model["Config"],
+                "Hostname": name,
+                "Image": model["Image"],  # by its id: the name may mean another one by now
+                "Labels": {**model["Config"]["Labels"], **labels},
+                "ExposedPorts": {},
+                "HostConfig": {**model["HostConfig"], "PortBindings": {}},
+                "NetworkingConfig": {
+                    "EndpointsConfig": {network: {"IPAMConfig": {"IPv4Address": str(address)}}}
+                },
+            }
+            # The library's typed call knows fewer settings than a container has.
+            made = api.create_container_from_config(settings, name)  # type: ignore[no-untyped-call]
+            api.start(made["Id"])
 
     def remove(self, container: str, *, volumes: bool) -> None:
         """Remove a container, running or not; no error when it is gone."""

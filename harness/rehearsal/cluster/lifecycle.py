@@ -16,9 +16,10 @@ from typing import Protocol, TypeVar
 
 from rehearsal.cluster import addons, kubeconfig, record
 from rehearsal.cluster.api import Api
-from rehearsal.cluster.assessment import OWNER_LABEL, Assessment, State, assess
+from rehearsal.cluster.assessment import LOST, OWNER_LABEL, Assessment, State, assess
 from rehearsal.cluster.engine import NodeEngine
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
+from rehearsal.cluster.joining import join_worker
 from rehearsal.cluster.kind import Kind
 from rehearsal.cluster.plan import ClusterSpec, kind_config, network_config
 from rehearsal.cluster.record import Phase, Record
@@ -193,6 +194,8 @@ class Clusters:
         self._step("kubeconfig", lambda at: self._ensure_kubeconfig(spec, use=use_context))
         api = self.connect_api(self.paths.kubeconfig, spec.context)
         wait_until("the API server", api.ready, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
+        if lost := self._lost_workers(made, api):
+            self._join(made, api, lost)
         fresh = made.phase is not Phase.READY
         if fresh:
             self._apply_addons(api, spec)
@@ -233,6 +236,23 @@ class Clusters:
         for name in loose:
             self.engine.connect(name, network, made.addresses[name])
         return bool(loose)
+
+    def _lost_workers(self, made: Record, api: Api) -> list[str]:
+        """Return the workers without a container, and those that the cluster does not know."""
+        alive = {one.name for one in self.engine.nodes(made.spec.name) if one.state not in LOST}
+        members = {node.name for node in api.nodes()}
+        return [name for name in made.spec.node_names[1:] if name not in alive & members]
+
+    def _join(self, made: Record, api: Api, lost: Sequence[str]) -> None:
+        self.emit(
+            Notice(
+                Level.WARNING,
+                f"{', '.join(lost)} is gone and joins the cluster anew; volumes that were on it are lost",
+            )
+        )
+        with step(self.emit, "workers", ", ".join(lost)) as at:
+            for name in lost:
+                join_worker(self.engine, api, made.spec, name, made.addresses[name], at.progress)
 
     def _ensure_kubeconfig(self, spec: ClusterSpec, *, use: bool) -> bool:
         changed = False

@@ -87,6 +87,11 @@ class ClusterSpec:
         return f"localhost:{self.registry_port}"
 
     @property
+    def control_plane(self) -> str:
+        """Name of the node that holds the cluster's data."""
+        return self.node_names[0]
+
+    @property
     def node_names(self) -> tuple[str, ...]:
         """Names of the node containers, as kind gives them; the control plane first."""
         workers = [

@@ -69,6 +69,8 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
         nodes, workloads = api.nodes(), api.workloads(addons.NAMESPACES)
     except EnvironmentNotReadyError as error:
         return ClusterStatus(made, containers, way_out=way_out, problems=[*problems, error.message])
+    members = {one.name for one in nodes}
+    problems += [f"{name} is not in the cluster" for name in made.spec.node_names if name not in members]
     problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
     problems += [f"{name} is not ready" for name in addons.unready(workloads)]
     problems += _metrics_problems(api)
@@ -134,7 +136,7 @@ def _ways_out(
         try:
             found[one.name] = _counters(engine.execute(one.name, ["node-network", "status"]))
         except EnvironmentNotReadyError:
-            problems.append(f"{one.name}: its network guard is gone")
+            problems.append(f"{one.name}: its network guard is gone or does not answer")
     return found, problems
 
 
