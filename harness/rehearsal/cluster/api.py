@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FIELD_MANAGER = "rehearsal"
 _REQUEST_SECONDS = 10
 _HTTP_MULTIPLE_CHOICES = 300
+_NEVER_BY_PROXY = ("127.0.0.1", "localhost")
 
 # Kinds that the cluster layer applies, with the path of their collection.
 _COLLECTIONS = {
@@ -158,6 +159,8 @@ def _client(kubeconfig: Path, context: str) -> ApiClient:
     settings = Configuration()
     # Callers wait and ask again; a hidden retry would stretch their time limits.
     settings.retries = False
+    # Go's clients never send loopback to a proxy; this one does wherever no_proxy leaves it out.
+    settings.no_proxy = ",".join(filter(None, [settings.no_proxy, *_NEVER_BY_PROXY]))
     try:
         return config.new_client_from_config(str(kubeconfig), context, client_configuration=settings)
     except (config.ConfigException, OSError, ValueError) as error:

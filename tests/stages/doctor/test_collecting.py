@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.paths import Paths
 from rehearsal.stages.doctor import collecting
 from rehearsal.stages.doctor.clock import read_clock
 from rehearsal.stages.doctor.facts import FileState, Option, PortFacts
 from rehearsal.stages.doctor.holders import EngineUse, Published, find_ports
+from rehearsal.stages.doctor.requiring import refuse_taken
 from rehearsal.supply import capabilities
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system: root")
@@ -73,6 +75,44 @@ def test_container_that_publishes_a_port_is_named(
     holder = _echo_port(rehearsal_catalogue, 8090, use, paths).holder
     assert holder is not None
     assert (holder.container, holder.ours) == (container, ours)
+
+
+def _with_port(catalogue: Catalogue, name: str, port: int) -> Catalogue:
+    return catalogue.model_copy(update={"ports": catalogue.ports.model_copy(update={name: port})})
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("name", ["echo", "registry"])
+def test_up_refuses_a_port_that_a_program_holds_and_says_which(
+    rehearsal_catalogue: Catalogue, paths: Paths, listener: int, name: str
+) -> None:
+    with pytest.raises(EnvironmentNotReadyError) as caught:
+        refuse_taken(_with_port(rehearsal_catalogue, name, listener), EngineUse((), ()), paths)
+    assert f"Port {listener} ({name}) is in use by program" in caught.value.message
+    assert f"(pid {os.getpid()})" in caught.value.message
+    assert f"change ports.{name} in rehearsal.toml" in caught.value.hint
+
+
+def test_up_refuses_a_port_that_a_container_publishes_and_says_which(
+    rehearsal_catalogue: Catalogue, paths: Paths
+) -> None:
+    with pytest.raises(EnvironmentNotReadyError, match="in use by container web") as caught:
+        refuse_taken(rehearsal_catalogue, EngineUse((), (Published(8090, "web", {}),)), paths)
+    assert "`docker stop web`" in caught.value.hint
+
+
+@pytest.mark.enable_socket
+def test_port_of_tilt_is_not_the_cluster_s(
+    rehearsal_catalogue: Catalogue, paths: Paths, listener: int
+) -> None:
+    free = _with_port(rehearsal_catalogue, "tilt", listener)
+    ours = {"io.x-k8s.kind.cluster": "mambogo"}
+    published = [
+        Published(port, "mambogo-control-plane", ours)
+        for name, port in free.ports.model_dump().items()
+        if name != "tilt"
+    ]
+    refuse_taken(free, EngineUse((), tuple(published)), paths)
 
 
 @needs_root

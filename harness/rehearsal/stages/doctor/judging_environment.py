@@ -110,10 +110,11 @@ def capabilities(facts: MachineFacts) -> Row:
 def ports(facts: MachineFacts) -> Iterator[Row]:
     """Judge each port of the catalogue."""
     for port in facts.ports:
-        yield _port(port)
+        yield judge_port(port)
 
 
-def _port(port: PortFacts) -> Row:
+def judge_port(port: PortFacts) -> Row:
+    """Judge one port by its holder."""
     holder = port.holder
     measured = {"port": port.port, "holder": holder.what if holder else None}
     row_id, title = f"port.{port.name}", f"Port {port.port} ({port.name})"
