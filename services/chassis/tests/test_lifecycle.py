@@ -108,6 +108,29 @@ async def test_a_task_that_refuses_to_stop_is_left_after_a_bound(
     await asyncio.gather(*supervisor._tasks.values())
 
 
+async def test_a_task_that_can_end_by_itself_is_asked_to_and_not_cancelled(supervisor: Supervisor) -> None:
+    asked = asyncio.Event()
+    finished: list[str] = []
+
+    async def relay() -> None:
+        await asked.wait()
+        await asyncio.sleep(0.01)
+        finished.append("relay")
+
+    supervisor.start("relay", relay, asked.set)
+    supervisor.start("watch", forever)
+    await supervisor.stop()
+    assert finished == ["relay"]
+    assert supervisor.dead == {}
+
+
+async def test_a_task_that_was_asked_and_does_not_end_is_cancelled(supervisor: Supervisor) -> None:
+    supervisor.start("relay", forever, lambda: None)
+    await asyncio.sleep(0)
+    await supervisor.stop(finish_seconds=0.05)
+    assert supervisor.is_done("relay")
+
+
 async def test_two_tasks_of_one_name_are_refused(supervisor: Supervisor) -> None:
     supervisor.start("relay", forever)
     with pytest.raises(ValueError, match="relay"):

@@ -19,11 +19,14 @@ from mambogo_chassis.metrics import Metrics
 # Half a second keeps the cost below 0.1 millicores; lag shorter than a request's budget is not worth more.
 LAG_INTERVAL_SECONDS: Final = 0.5
 LAG_BUCKETS_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+# How long tasks that can end by themselves get for what they have begun, before they are cancelled too.
+TASK_FINISH_SECONDS: Final = 3.0
 # How long cancelled tasks may take to end, out of the stop's own time.
 TASK_STOP_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
 TaskFactory = Callable[[], Coroutine[Any, Any, None]]
+Stop = Callable[[], None]
 
 
 class Phase(enum.Enum):
@@ -77,27 +80,50 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, Stop] = {}
         self._stopping = False
         self.dead: dict[str, str] = {}
 
-    def start(self, name: str, factory: TaskFactory) -> None:
-        """Start a task under a unique name. It is expected to run until it is stopped, or to return."""
+    def start(self, name: str, factory: TaskFactory, stop: Stop | None = None) -> None:
+        """Start a task under a unique name. It is expected to run until it is stopped, or to return.
+
+        `stop` asks it to end after what it has begun; a task without one is cancelled.
+        """
         if name in self._tasks:
             raise ValueError(f"a task named {name} exists already")
         task = asyncio.create_task(factory(), name=name)
         task.add_done_callback(self._ended)
         self._tasks[name] = task
+        if stop is not None:
+            self._stops[name] = stop
 
-    async def stop(self, timeout_seconds: float = TASK_STOP_SECONDS) -> None:
-        """Cancel all tasks and wait for them, within a bound."""
+    def is_done(self, name: str) -> bool:
+        """Whether a task has ended, in whatever way."""
+        return self._tasks[name].done()
+
+    async def stop(
+        self,
+        timeout_seconds: float = TASK_STOP_SECONDS,
+        *,
+        finish_seconds: float = TASK_FINISH_SECONDS,
+    ) -> None:
+        """Ask those that can end by themselves to, then cancel what still runs; each within its bound."""
         self._stopping = True
-        tasks = list(self._tasks.values())
+        await self._finish(finish_seconds)
+        tasks = [task for task in self._tasks.values() if not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=timeout_seconds)
             for task in late:
                 logger.error("task %s did not end within %g s", task.get_name(), timeout_seconds)
+
+    async def _finish(self, timeout_seconds: float) -> None:
+        asked = [self._tasks[name] for name in self._stops]
+        for stop in self._stops.values():
+            stop()
+        if asked:
+            await asyncio.wait(asked, timeout=timeout_seconds)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

@@ -5,7 +5,8 @@ service.task("outbox-relay", run_relay) service.run(title="Orders", routers=[rou
 
 Resources open in the order of registration and close in reverse; tasks start after them and stop before
 them. A resource must open without its dependency being there: a service that waits for others cannot start
-first.
+first. `database.use_database`, `events.use_events`, `idempotency.use_idempotency` and `redis.use_redis`
+register what belongs to each of these parts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from mambogo_chassis import failpoints
 from mambogo_chassis.actuator import Actuator, Health
 from mambogo_chassis.auth.keys import KeyCache
 from mambogo_chassis.auth.tokens import TokenPolicy, TokenVerifier
@@ -31,11 +33,12 @@ from mambogo_chassis.client.balancing import cluster_address
 from mambogo_chassis.client.transport import Transport
 from mambogo_chassis.discovery import EurekaAgent, EurekaClient, Registration
 from mambogo_chassis.errors import ChassisError
-from mambogo_chassis.http import access_log
+from mambogo_chassis.http import access_log, problems
 from mambogo_chassis.http.app import create_app, operations_of
 from mambogo_chassis.http.edge import Edge
 from mambogo_chassis.http.metrics import HttpMetrics
-from mambogo_chassis.lifecycle import Lifecycle, Supervisor, TaskFactory, watch_loop_lag
+from mambogo_chassis.http.problems import Translate
+from mambogo_chassis.lifecycle import Lifecycle, Stop, Supervisor, TaskFactory, watch_loop_lag
 from mambogo_chassis.metrics import Metrics
 from mambogo_chassis.serving import GracefulServer, make_server, run
 from mambogo_chassis.settings import LiveSettings, LoadReport, ServiceSettings, SettingsError, load_settings
@@ -68,10 +71,10 @@ class Service(Generic[S]):
         self.verifier: TokenVerifier | None = None
         self._writer = writer
         self._resources: list[tuple[str, ResourceFactory]] = []
-        self._tasks: list[tuple[str, TaskFactory]] = [
-            ("loop-lag", lambda: watch_loop_lag(self.metrics)),
-            ("settings", settings.run),
-        ]
+        self._translations: dict[type[Exception], Translate] = {}
+        self._tasks: list[tuple[str, TaskFactory, Stop | None]] = []
+        self.task("loop-lag", lambda: watch_loop_lag(self.metrics))
+        self.task("settings", settings.run)
         settings.register_metrics(self.metrics)
         self.transport = Transport()
         self.registry: EurekaAgent | None = self._set_up_registry()
@@ -86,6 +89,7 @@ class Service(Generic[S]):
         writer = access_log.LineWriter()
         access_log.install(name, "INFO", writer)
         try:
+            enabled = failpoints.enable_from_environment(environment)
             settings, report = load_settings(
                 model, application_name=name, environment=environment, cache_path=cache_path
             )
@@ -96,6 +100,8 @@ class Service(Generic[S]):
         logging.root.setLevel(settings.log_level)
         for warning in report.warnings:
             logger.warning("%s", warning)
+        for rule in enabled:
+            logger.warning("failpoint enabled: %s", rule)
         live = LiveSettings(settings, report, environment=environment, cache_path=cache_path)
         live.on_change(lambda changed: logging.root.setLevel(changed.log_level))
         return cls(live, writer=writer)
@@ -109,9 +115,16 @@ class Service(Generic[S]):
         """Open what `factory` makes at start and close it at the end."""
         self._resources.append((name, factory))
 
-    def task(self, name: str, factory: TaskFactory) -> None:
-        """Run a background task; should it die, liveness turns red."""
-        self._tasks.append((name, factory))
+    def task(self, name: str, factory: TaskFactory, stop: Stop | None = None) -> None:
+        """Run a background task; should it die, liveness turns red.
+
+        At the end it is asked by `stop` to finish what it has begun, or cancelled where there is none.
+        """
+        self._tasks.append((name, factory, stop))
+
+    def translate(self, kind: type[Exception], translate: Translate) -> None:
+        """Answer errors of `kind` as the ChassisError that `translate` makes of them; None: as a 500."""
+        self._translations[kind] = translate
 
     def client(self, target: str, policy: CallPolicy | None = None) -> HttpClient:
         """A client for another service, by its name in the registry and in the cluster. Make it once."""
@@ -135,6 +148,8 @@ class Service(Generic[S]):
             verifier=self.verifier,
             lifespan=self._lifespan,
         )
+        for kind, translate in self._translations.items():
+            problems.translate(inner, kind, translate)
         inner.state.service = self
         metrics = HttpMetrics(self.metrics)
         actuator = Actuator(health=self.health, metrics=self.metrics, info=self._info)
@@ -179,8 +194,8 @@ class Service(Generic[S]):
             stack.push_async_callback(self.transport.close)
             for _, factory in self._resources:
                 await stack.enter_async_context(factory())
-            for name, task in self._tasks:
-                self.supervisor.start(name, task)
+            for name, task, stop in self._tasks:
+                self.supervisor.start(name, task, stop)
             stack.push_async_callback(self.supervisor.stop)
             yield
 
@@ -227,7 +242,7 @@ class Service(Generic[S]):
             leeway_seconds=current.token_leeway_seconds,
         )
         self.verifier = TokenVerifier(policy, keys)
-        self._tasks.append(("signing-keys", keys.run))
+        self.task("signing-keys", keys.run)
 
     def _access_log(self) -> access_log.AccessLog | None:
         if self._writer is None:

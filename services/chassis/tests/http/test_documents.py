@@ -1,7 +1,5 @@
 """The OpenAPI document is complete and sound, and lint finds what would not be. Pages and entity tags."""
 
-import importlib.util
-import sys
 from typing import Annotated, Any
 
 import pytest
@@ -10,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+import reminders
 from mambogo_chassis.auth import PUBLIC, requires
 from mambogo_chassis.http import etags, openapi, pagination
 from mambogo_chassis.http.app import create_app
 from mambogo_chassis.http.problems import Problem, errors
 from mambogo_chassis.http.types import JSON_INTEGER
-from support.processes import EXAMPLES
 
 
 def document_of(router: APIRouter) -> dict[str, Any]:
@@ -23,13 +21,7 @@ def document_of(router: APIRouter) -> dict[str, Any]:
 
 
 def sample() -> FastAPI:
-    spec = importlib.util.spec_from_file_location("reminders", EXAMPLES / "reminders.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reminders"] = module  # its annotations are looked up there
-    spec.loader.exec_module(module)
-    return create_app(title="Reminders", version="1", routers=[module.router, module.public])
+    return create_app(title="Reminders", version="1", routers=[reminders.router, reminders.public])
 
 
 def test_the_sample_services_document_is_sound() -> None:

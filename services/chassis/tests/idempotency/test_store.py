@@ -150,6 +150,30 @@ async def test_a_refusal_is_stored_and_undoes_the_work(database: Database, statu
     assert (replay.status, replay.body, replay.is_replay) == (status, b"no", True)
 
 
+async def test_a_stored_answer_is_found_without_doing_the_work(database: Database) -> None:
+    store = IdempotencyStore(database)
+    assert await store.find(request()) is None
+    await store.execute(request(), order())
+    found = await store.find(request())
+    assert found is not None
+    assert (found.status, found.body, found.is_replay) == (201, CREATED.body, True)
+    with pytest.raises(KeyReusedError):
+        await store.find(request(body=b"another"))
+
+
+async def test_what_is_under_way_or_expired_is_not_found(database: Database) -> None:
+    store = IdempotencyStore(database)
+
+    async def look(connection: Connection) -> Answer:
+        assert await store.find(request()) is None
+        return await order()(connection)
+
+    await store.execute(request(), look)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE idempotency SET expires_at = now() - interval '1 second'")
+    assert await store.find(request()) is None
+
+
 async def test_an_expired_key_is_free_again(database: Database) -> None:
     store = IdempotencyStore(database)
     await store.execute(request(), order())

@@ -13,6 +13,7 @@ from mambogo_chassis.database.errors import (
 )
 from mambogo_chassis.database.pool import Connection, Database, DatabaseHealth
 from mambogo_chassis.database.settings import DatabaseSettings
+from mambogo_chassis.database.wiring import use_database
 
 __all__ = [
     "Connection",
@@ -24,4 +25,5 @@ __all__ = [
     "DatabaseTimeoutError",
     "DatabaseUnavailableError",
     "PoolExhaustedError",
+    "use_database",
 ]

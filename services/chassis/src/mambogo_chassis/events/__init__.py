@@ -12,6 +12,7 @@ from mambogo_chassis.events.publishing import KafkaPublisher
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.relay import Relay
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.events.wiring import Events, use_events
 
 __all__ = [
     "CloudEvent",
@@ -19,9 +20,11 @@ __all__ = [
     "EventData",
     "EventRegistry",
     "EventSettings",
+    "Events",
     "KafkaPublisher",
     "Outbox",
     "PermanentEventError",
     "RefusedEventError",
     "Relay",
+    "use_events",
 ]

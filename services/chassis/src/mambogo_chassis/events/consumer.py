@@ -19,13 +19,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import psycopg
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from mambogo_chassis import failpoints
+from mambogo_chassis import failpoints, tracing
 from mambogo_chassis.database.errors import DatabaseContentionError, DatabaseError, DatabaseTimeoutError
 from mambogo_chassis.database.pool import Connection, Database
 from mambogo_chassis.events import inbox as inbox_table
@@ -45,6 +46,8 @@ from mambogo_chassis.events.outbox import Outbox
 from mambogo_chassis.events.records import InboundRecord
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.http import context
+from mambogo_chassis.http.deadlines import deadline_in
 
 # How much of a transaction's bound (5 s) a batch may use before it commits what it has.
 _BATCH_SECONDS: Final = 1.0
@@ -52,6 +55,8 @@ _BATCH_SECONDS: Final = 1.0
 _CLAIM_RECORDS: Final = 50
 # A slow batch is cut here and goes on after the next poll, long before the group would drop this member.
 _ONE_BY_ONE_SECONDS: Final = MAX_POLL_SECONDS / 4
+# A handler has no caller who waits; this is far above a transaction's own bound.
+_HANDLER_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 5.0
 _PURGE_SECONDS: Final = 60.0
 
@@ -129,6 +134,11 @@ class EventConsumer:
             return handler
 
         return register
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What has a handler is read from these."""
+        return frozenset(self._topics)
 
     async def run(self, source: Source | None = None) -> None:
         """Consume until `stop`. Survives any absence of database and Kafka."""
@@ -276,7 +286,8 @@ class EventConsumer:
         elif work.event_id not in fresh:
             return "duplicate"
         fresh.discard(work.event_id)
-        await work.handler(connection, work.event)
+        with _context_of(work.event):
+            await work.handler(connection, work.event)
         return "applied"
 
     def _read(self, record: InboundRecord) -> _Work:
@@ -324,6 +335,18 @@ class EventConsumer:
     def _count(self, outcomes: Sequence[str]) -> None:
         for outcome in set(outcomes):
             self._metrics.count(outcome, outcomes.count(outcome))
+
+
+@contextmanager
+def _context_of(event: CloudEvent[Any]) -> Iterator[None]:
+    """What a handler logs and appends belongs to the trace that the event came with, under its id."""
+    trace = tracing.child_of(tracing.parse(event.traceparent))
+    request_id = context.request_id_of(event.id.encode())
+    context.enter(context.RequestContext(request_id, trace, deadline_in(_HANDLER_SECONDS)))
+    try:
+        yield
+    finally:
+        context.enter(None)
 
 
 def _next_offsets(records: Sequence[InboundRecord]) -> dict[Partition, int]:

@@ -6,12 +6,22 @@ source could not be read is NaN: an old number would look like a healthy one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 OUTCOMES: Final = ("applied", "duplicate", "dead_lettered", "ignored")
 ROUND_OUTCOMES: Final = ("published", "refused", "held_up")
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """An outbox at one moment: pending events, the age of the oldest, those that Kafka refused."""
+
+    depth: int
+    age_seconds: float
+    refused: int
 
 
 class OutboxMetrics:
@@ -26,6 +36,12 @@ class OutboxMetrics:
         self.events = Counter("outbox_events", "Events by what a round did.", ["outcome"], registry=registry)
         for outcome in ROUND_OUTCOMES:
             self.events.labels(outcome)
+
+    def show(self, backlog: Backlog) -> None:
+        """Show what was read."""
+        self.depth.set(backlog.depth)
+        self.age.set(backlog.age_seconds)
+        self.blocked.set(backlog.refused)
 
     def forget(self) -> None:
         """The outbox could not be read."""

@@ -20,6 +20,7 @@ from mambogo_chassis.events.envelope import CloudEvent, EventData, new_event_id,
 from mambogo_chassis.events.errors import EventTooLargeError
 from mambogo_chassis.events.records import Headers, shard_of
 from mambogo_chassis.events.registry import EventRegistry
+from mambogo_chassis.http import context
 
 # Brokers refuse batches above 1,048,588 bytes (message.max.bytes); a quarter leaves room for a dead letter's
 # headers and says early that an event is no file transfer.
@@ -53,7 +54,7 @@ class Outbox:
         event_id: str | None = None,
     ) -> str:
         """Append an event of aggregate `subject` and return its id. `connection` is in the caller's
-        transaction.
+        transaction; the trace is that of the request or event in progress unless another is given.
 
         Raises UnregisteredEventError and EventTooLargeError.
         """
@@ -64,7 +65,7 @@ class Outbox:
             type=event_type.name,
             subject=subject,
             time=utc_now(),
-            traceparent=traceparent,
+            traceparent=traceparent or _current_traceparent(),
             data=data,
         )
         value = event.model_dump_json(exclude_none=True, serialize_as_any=True).encode()
@@ -97,6 +98,11 @@ class Outbox:
         await connection.execute(_INSERT, (event_id, topic, key, shard_of(key), value, stored))
         for listener in self._listeners:
             listener()
+
+
+def _current_traceparent() -> str | None:
+    request = context.current()
+    return request.trace.traceparent if request is not None else None
 
 
 def stored_headers(stored: object) -> Headers:

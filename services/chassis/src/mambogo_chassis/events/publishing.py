@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from mambogo_chassis.events.errors import EventError
 from mambogo_chassis.events.records import OutboundRecord
 
 # One batch of the relay is at most 8 MiB; librdkafka's own default would buffer 1 GiB.
@@ -28,6 +29,10 @@ _MESSAGE_BYTES: Final = 2 * 1024 * 1024
 # A topic that does not exist is a fact after this long. Below the relay's own bound, which blames nobody.
 _UNKNOWN_TOPIC_MS: Final = 3000
 _PURGE_SECONDS: Final = 1.0
+# Any topic does, and one that every cluster has keeps the answer small.
+_PROBE_TOPIC: Final = "__consumer_offsets"
+# Below the bound of a health probe (2 s), so that the reason is known.
+_PROBE_SECONDS: Final = 1.5
 
 # The connection, the cluster or our own purge: says nothing about the record.
 _WEATHER: Final = frozenset(
@@ -74,6 +79,12 @@ class Publisher(Protocol):
     async def close(self) -> None: ...
 
 
+class KafkaUnavailableError(EventError):
+    """No broker answered in time."""
+
+    code = "kafka-unavailable"
+
+
 def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
     """librdkafka's settings, each with its reason."""
     return {
@@ -110,12 +121,16 @@ class KafkaPublisher:
 
     async def publish(self, records: Sequence[OutboundRecord], *, timeout_seconds: float) -> Published:
         """See Publisher. Waits in a thread of its own: librdkafka's flush blocks."""
-        producer = self._producer or Producer(self._config, logger=logger)
-        self._producer = producer
+        producer = self._connected()
         batch = _Batch(records)
         batch.enqueue(producer)
         loop = asyncio.get_running_loop()
-        left = await loop.run_in_executor(self._thread, producer.flush, timeout_seconds)
+        try:
+            left = await loop.run_in_executor(self._thread, producer.flush, timeout_seconds)
+        except asyncio.CancelledError:
+            # Ends the flush in its thread, which else would hold the process's end up. The rows stay pending.
+            producer.purge()
+            raise
         if left:
             batch.obstacle = batch.obstacle or f"{left} not acknowledged within {timeout_seconds:.0f} s"
             left = await loop.run_in_executor(self._thread, _withdraw, producer)
@@ -123,6 +138,22 @@ class KafkaPublisher:
             self._producer = None
             await loop.run_in_executor(self._thread, _discard, producer)
         return batch.outcome()
+
+    async def probe(self) -> Mapping[str, object]:
+        """Ask the cluster who it is; raises KafkaUnavailableError."""
+        # Not in the publisher's own thread: that one is busy for as long as a batch waits for its answers.
+        try:
+            seen = await asyncio.to_thread(self._connected().list_topics, _PROBE_TOPIC, _PROBE_SECONDS)
+        except KafkaException as error:
+            raise KafkaUnavailableError(
+                str(error), hint="events wait in the outbox until it is back"
+            ) from error
+        return {"brokers": len(seen.brokers)}
+
+    def _connected(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._config, logger=logger)
+        return self._producer
 
     async def close(self) -> None:
         """Drop the producer; whatever it still held is in the outbox."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -62,6 +62,15 @@ class EventRegistry:
             return model
 
         return register
+
+    def prefixed(self, prefix: str) -> EventRegistry:
+        """The same events on topics whose names begin with `prefix`."""
+        made = EventRegistry()
+        made._families = self._families
+        for event_type in self._by_name.values():
+            moved = replace(event_type, topic=f"{prefix}{event_type.topic}")
+            made._by_name[moved.name] = made._by_model[moved.model] = moved
+        return made
 
     def type_of(self, model: type[DataT]) -> EventType[DataT]:
         """The event type of a model; raises UnregisteredEventError."""

@@ -25,7 +25,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from mambogo_chassis import failpoints
 from mambogo_chassis.database.errors import DatabaseError
 from mambogo_chassis.database.pool import Connection, Database
-from mambogo_chassis.events.metrics import OutboxMetrics
+from mambogo_chassis.events.metrics import Backlog, OutboxMetrics
 from mambogo_chassis.events.outbox import Outbox, stored_headers
 from mambogo_chassis.events.publishing import Published, Publisher
 from mambogo_chassis.events.records import EVENT_HEADERS, SHARDS, OutboundRecord
@@ -114,6 +114,8 @@ class Relay:
         self._publisher = publisher
         self._settings = settings
         self._metrics = OutboxMetrics(registry)
+        # As it was read last; None before that, and when it could not be read.
+        self.backlog: Backlog | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._first_shard = 0
@@ -133,6 +135,7 @@ class Relay:
             # psycopg's own errors too: a table that the migration Job has yet to make is no reason to die.
             except (DatabaseError, psycopg.Error, failpoints.InjectedError) as error:
                 logger.warning("outbox round failed: %s", error)
+                self.backlog = None
                 self._metrics.forget()
                 await self._pause(failed.next())
                 continue
@@ -224,9 +227,8 @@ class Relay:
             async with self._database.connection() as connection:
                 cursor = await connection.execute(_MEASURE, {"limit": _DEPTH_LIMIT, "shards": SHARDS})
                 depth, age, refused = await cursor.fetchone() or (0, 0, 0)
-            self._metrics.depth.set(depth)
-            self._metrics.age.set(max(float(age), 0.0))
-            self._metrics.blocked.set(refused)
+            self.backlog = Backlog(depth, max(float(age), 0.0), refused)
+            self._metrics.show(self.backlog)
         if now >= self._next_purge:
             self._next_purge = now + _PURGE_SECONDS
             await self.purge()

@@ -11,6 +11,8 @@ class EventSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kafka_bootstrap_servers: str
+    # Before the names of all topics and groups: several systems, or the tests of one, share a broker.
+    kafka_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
 
     # One round of the relay: enough to fill Kafka's batches, small enough to be repeated after a crash.
     relay_batch_events: int = Field(default=500, ge=1, le=5000)

@@ -24,6 +24,9 @@ _SECURED: Final = (401, 403)
 _LOST_CONSTRAINTS: Final = frozenset({"ge", "le", "gt", "lt", "multiple_of"})
 
 
+# In a parameter's `json_schema_extra`: documented as required although its absence is not refused by FastAPI.
+REQUIRED_PARAMETER: Final[dict[str, Any]] = {"x-required": True}
+
 LOCATION: Final[dict[str, Any]] = {
     "Location": {"required": True, "schema": {"type": "string"}, "description": "Where the new resource is."}
 }
@@ -67,6 +70,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for _, _, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             parameter["schema"] = _without_null(parameter["schema"])
+            if parameter["schema"].pop("x-required", False):
+                parameter["required"] = True
         statuses = [*_ALWAYS]
         if "requestBody" in operation:
             statuses += _WITH_BODY

@@ -8,7 +8,7 @@ Which problems each operation documents is completed by `openapi`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -29,6 +29,8 @@ MAX_REPORTED_ERRORS: Final = 20
 # Of RFC 9110, section 9, and PATCH; anything else is answered 405 (known path) or 404 as well.
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 DEFAULT_RETRY_AFTER_SECONDS: Final = 1
+
+Translate = Callable[[Exception], ChassisError | None]
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +159,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_input)
     app.add_exception_handler(ChassisError, _chassis_error)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def translate(app: FastAPI, kind: type[Exception], make: Translate) -> None:
+    """Answer a library's errors of `kind` as the ChassisErrors that `make` makes of them, or as a 500."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        made = make(error)
+        if made is None:
+            raise error
+        return await _chassis_error(request, made)
+
+    app.add_exception_handler(kind, handle)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

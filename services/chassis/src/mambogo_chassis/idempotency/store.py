@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -28,10 +28,11 @@ from mambogo_chassis.database.errors import DatabaseContentionError
 from mambogo_chassis.database.pool import Connection, Database
 from mambogo_chassis.idempotency.errors import InProgressError, InvalidKeyError, KeyReusedError
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+MAX_KEY_CHARACTERS: Final = 255
+_KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_CHARACTERS}}}")
 _NOT_NOW: Final = frozenset({408, 409, 425, 429})
 _DEFAULT_RETENTION_SECONDS: Final = 86_400.0
-_PURGE_ROWS: Final = 5000
+PURGE_ROWS: Final = 5000
 
 # An expired row is free again. The conflicting row is locked either way, so repetitions queue for a moment.
 _CLAIM: Final = """
@@ -45,6 +46,7 @@ WHERE idempotency.expires_at <= now() RETURNING 1
 _READ: Final = (
     "SELECT fingerprint, status, headers, body FROM idempotency WHERE user_id = %(user)s AND key = %(key)s"
 )
+_FIND: Final = f"{_READ} AND expires_at > now()"
 _STORE: Final = """
 UPDATE idempotency SET status = %(status)s, headers = %(headers)s, body = %(body)s
 WHERE user_id = %(user)s AND key = %(key)s
@@ -112,6 +114,18 @@ class IdempotencyStore:
         self._database = database
         self._retention_seconds = retention_seconds
 
+    async def find(self, request: Request) -> Answer | None:
+        """The answer that is stored already, or None; for work that has to ask others before its transaction.
+
+        None does not mean that nobody else is at it: `execute` decides. Raises KeyReusedError and the errors
+        of `Database.transaction`.
+        """
+        # A transaction for one SELECT, because only BEGIN finds a connection that died while it was idle.
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_FIND, {"user": request.user, "key": request.key})
+            row = await cursor.fetchone()
+        return _replay(request, row) if row is not None else None
+
     async def execute(self, request: Request, work: Work) -> Answer:
         """Do `work` once in a transaction of its own, or answer as the first time.
 
@@ -137,7 +151,7 @@ class IdempotencyStore:
     async def purge(self) -> int:
         """Delete expired keys, at most 5,000; how many they were."""
         async with self._database.connection() as connection:
-            cursor = await connection.execute(_PURGE, {"rows": _PURGE_ROWS})
+            cursor = await connection.execute(_PURGE, {"rows": PURGE_ROWS})
             return cursor.rowcount
 
     async def _remember(self, request: Request, refusal: Answer) -> Answer:
@@ -171,12 +185,7 @@ class IdempotencyStore:
         if row is None or row[1] is None:
             # Purged between the two statements: as if another request held it for a moment.
             raise DatabaseContentionError("the key expired while it was read", hint="try again")
-        fingerprint, status, headers, body = row
-        if fingerprint != request.fingerprint:
-            raise KeyReusedError(
-                "This Idempotency-Key was used for another request.", hint="use a new key for a new request"
-            )
-        return replace(Answer(status, body, headers), is_replay=True)
+        return _replay(request, row)
 
     async def _store(self, connection: Connection, request: Request, answer: Answer) -> None:
         await connection.execute(
@@ -189,3 +198,12 @@ class IdempotencyStore:
                 "body": answer.body,
             },
         )
+
+
+def _replay(request: Request, row: Sequence[Any]) -> Answer:
+    fingerprint, status, headers, body = row
+    if fingerprint != request.fingerprint:
+        raise KeyReusedError(
+            "This Idempotency-Key was used for another request.", hint="use a new key for a new request"
+        )
+    return Answer(status, body, headers, is_replay=True)

@@ -6,9 +6,11 @@ from is `loading`'s business.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from mambogo_chassis.errors import ChassisError
 
 _REFRESHABLE: Final = "x-refreshable"
 
@@ -20,6 +22,25 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 def refreshable(default: Any, **constraints: Any) -> Any:
     """A pydantic field whose value may change without a restart; `constraints` are those of `Field`."""
     return Field(default, json_schema_extra={_REFRESHABLE: True}, **constraints)
+
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+class MissingSettingsError(ChassisError):
+    """A part of the chassis is used whose settings the service does not have."""
+
+    code = "settings-missing"
+
+
+def part_of(settings: ServiceSettings, part: type[Part]) -> Part:
+    """`settings` as the part that is mixed into its class; raises MissingSettingsError."""
+    if not isinstance(settings, part):
+        raise MissingSettingsError(
+            f"{type(settings).__name__} has no {part.__name__}",
+            hint=f"class {type(settings).__name__}(ServiceSettings, {part.__name__})",
+        )
+    return settings
 
 
 def canonical(name: str) -> str:

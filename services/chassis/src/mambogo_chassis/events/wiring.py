@@ -1,0 +1,96 @@
+"""Events as a part of a service: outbox, relay and consumer, when they run and where they show.
+
+The consumer takes nothing new from the moment that draining begins; the relay goes on until the last request
+is answered, so that what those requests append does not have to wait for another pod. Both finish what they
+have begun, and the database closes after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mambogo_chassis.database.pool import Database
+from mambogo_chassis.events.consumer import EventConsumer, Handler
+from mambogo_chassis.events.envelope import EventData
+from mambogo_chassis.events.outbox import Outbox
+from mambogo_chassis.events.publishing import KafkaPublisher
+from mambogo_chassis.events.registry import EventRegistry
+from mambogo_chassis.events.relay import Relay
+from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.lifecycle import Phase
+from mambogo_chassis.settings.model import part_of
+
+if TYPE_CHECKING:
+    from mambogo_chassis.service import Service
+
+DataT = TypeVar("DataT", bound=EventData)
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a service uses: `outbox` to send, `on` to take."""
+
+    outbox: Outbox
+    relay: Relay
+    consumer: EventConsumer
+
+    def on(self, model: type[DataT]) -> Callable[[Handler[DataT]], Handler[DataT]]:
+        """Handle events of `model`; a decorator, see EventConsumer."""
+        return self.consumer.on(model)
+
+
+def use_events(
+    service: Service[Any],
+    database: Database,
+    registry: EventRegistry,
+    *,
+    group: str | None = None,
+    source: str | None = None,
+) -> Events:
+    """Outbox, relay and consumer of a service whose settings mix EventSettings in.
+
+    `group` is the consumer group and the inbox's name (default: the application's name), `source` the
+    CloudEvents source (`/mambogo/<name>`); the setting `kafka_prefix` goes before group and topics. Relay and
+    consumer are tasks; the consumer runs if something has a handler when the service starts. `kafka` and
+    `outbox` show in the health and never in readiness: requests are served without them. Raises
+    MissingSettingsError.
+    """
+    settings = part_of(service.settings.current, EventSettings)
+    name = service.settings.current.application_name
+    registry = registry.prefixed(settings.kafka_prefix)
+    outbox = Outbox(registry, source=source or f"/mambogo/{name}")
+    publisher = KafkaPublisher(settings.kafka_bootstrap_servers, client_id=name)
+    relay = Relay(database, publisher, settings=settings, outbox=outbox, registry=service.metrics.registry)
+    consumer = EventConsumer(
+        database,
+        group=f"{settings.kafka_prefix}{group or name}",
+        events=registry,
+        outbox=outbox,
+        settings=settings,
+        registry=service.metrics.registry,
+    )
+    service.task("relay", relay.run, relay.stop)
+    service.task("consumer", lambda: _consume(consumer), consumer.stop)
+    service.lifecycle.on_phase(lambda phase: _stop_taking(consumer, phase))
+    service.health.add("kafka", publisher.probe)
+    service.health.add("outbox", lambda: _backlog(relay))
+    return Events(outbox, relay, consumer)
+
+
+async def _consume(consumer: EventConsumer) -> None:
+    if consumer.topics:
+        await consumer.run()
+
+
+async def _stop_taking(consumer: EventConsumer, phase: Phase) -> None:
+    if phase is Phase.DRAINING:
+        consumer.stop()
+
+
+async def _backlog(relay: Relay) -> Mapping[str, object]:
+    backlog = relay.backlog
+    if backlog is None:
+        raise LookupError("the outbox was not read yet, or could not be")
+    return {"pending": backlog.depth, "ageSeconds": round(backlog.age_seconds, 1), "refused": backlog.refused}
