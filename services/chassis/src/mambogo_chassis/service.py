@@ -16,7 +16,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
@@ -77,6 +77,7 @@ class Service(Generic[S]):
         self.task("settings", settings.run)
         settings.register_metrics(self.metrics)
         self.transport = Transport()
+        self._addresses = _fixed_addresses(settings.current)
         self.registry: EurekaAgent | None = self._set_up_registry()
         self._set_up_tokens()
 
@@ -127,10 +128,10 @@ class Service(Generic[S]):
         self._translations[kind] = translate
 
     def client(self, target: str, policy: CallPolicy | None = None) -> HttpClient:
-        """A client for another service, by its name in the registry and in the cluster. Make it once."""
+        """A client for another service, by its name in settings, registry or cluster. Make it once."""
         return HttpClient(
             target,
-            self.registry.resolve if self.registry is not None else cluster_address,
+            self._resolve,
             transport=self.transport,
             metrics=self.metrics,
             tracer=self.tracer,
@@ -222,6 +223,11 @@ class Service(Generic[S]):
         self.task("registry", agent.keep_cache_fresh)
         return agent
 
+    def _resolve(self, target: str) -> Sequence[str]:
+        if (fixed := self._addresses.get(target)) is not None:
+            return fixed
+        return self.registry.resolve(target) if self.registry is not None else cluster_address(target)
+
     async def _is_ready(self) -> bool:
         return (await self.health.readiness()).status == "UP"
 
@@ -264,6 +270,14 @@ class Service(Generic[S]):
                 "restartNeeded": sorted(self.settings.restart_needed),
             },
         }
+
+
+def _fixed_addresses(settings: ServiceSettings) -> dict[str, list[str]]:
+    addresses: dict[str, list[str]] = {}
+    for entry in settings.service_addresses:
+        target, _, url = entry.partition("=")
+        addresses.setdefault(target, []).append(url)
+    return addresses
 
 
 def _tracer(settings: ServiceSettings) -> Tracer:

@@ -22,6 +22,8 @@ from mambogo_chassis.client.transport import Transport
 from mambogo_chassis.http import context
 from mambogo_chassis.http.deadlines import DeadlineExceededError, deadline_in
 from mambogo_chassis.metrics import Metrics
+from mambogo_chassis.service import Service
+from mambogo_chassis.settings import ServiceSettings
 from mambogo_chassis.tracing import TraceContext
 from support.faults import (
     Behaviour,
@@ -269,3 +271,14 @@ async def until(caller: HttpClient, status: int, within_seconds: float = 10.0) -
             pass  # not yet
         await asyncio.sleep(0.05)
     return False
+
+
+async def test_a_service_without_a_registry_finds_others_at_fixed_addresses(server: FaultServer) -> None:
+    settings = ServiceSettings(
+        application_name="test-service", service_addresses=(f"product-service={server.url}",)
+    )
+    service = Service.of(settings)
+    try:
+        assert (await service.client("product-service").call("GET", "/")).status == 200
+    finally:
+        await service.transport.close()

@@ -17,6 +17,7 @@ _REFRESHABLE: Final = "x-refreshable"
 ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
 Profiles = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$", max_length=200)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+ServiceAddress = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,62}=https?://[^\s]+$")]
 
 
 def refreshable(default: Any, **constraints: Any) -> Any:
@@ -87,6 +88,9 @@ class ServiceSettings(BaseModel):
     token_leeway_seconds: float = Field(default=5.0, ge=0, le=60)
 
     eureka_urls: tuple[Url, ...] = ()
+    # `product-service=http://127.0.0.1:8081`: asked of neither registry nor DNS, where services are plain
+    # processes.
+    service_addresses: tuple[ServiceAddress, ...] = ()
     # What others reach this instance by; in the cluster the pod's own address (downward API).
     instance_host: str = "127.0.0.1"
     heartbeat_seconds: float = Field(default=10.0, gt=0, le=90)
