@@ -154,3 +154,6 @@ def lock(session: nox.Session) -> None:
     own = [word for name in SERVICE_PACKAGES for word in ("--no-emit-package", f"mambogo-{name}")]
     for name in ("ci", "services"):
         session.run(*options, *own, str(LOCKS / f"{name}.in"), "--output-file", str(LOCKS / f"{name}.txt"))
+    # What runs is what was tested: the images' versions are the tests'.
+    tested = ("--constraint", str(LOCKS / "services.txt"))
+    session.run(*options, *tested, "services/requirements.in", "--output-file", "services/requirements.txt")
