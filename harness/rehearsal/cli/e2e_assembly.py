@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.cluster import record
@@ -74,7 +76,16 @@ def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> 
             stages=_stages(shop, options, ledger),
         )
         ending = runner.run(planned)
+    _report(folder)
     return exit_code_of_ending(ending)
+
+
+def _report(folder: Path) -> None:
+    """Write the report; its last words are the last on the console."""
+    from rehearsal.report import writing
+    from rehearsal.report.console import render_console
+
+    click.echo(render_console(writing.write(folder), str(folder / writing.PAGE)))
 
 
 def _undo_what_was_left(shop: Workshop, ledger: Ledger) -> None:

@@ -14,7 +14,13 @@ from typing import NoReturn
 import click
 
 from rehearsal import __version__
-from rehearsal.cli import cluster_commands, e2e_commands, environment_commands, supply_commands
+from rehearsal.cli import (
+    cluster_commands,
+    e2e_commands,
+    environment_commands,
+    report_commands,
+    supply_commands,
+)
 from rehearsal.core.errors import HarnessError, RehearsalError
 from rehearsal.core.verdicts import ExitCode
 
@@ -32,6 +38,8 @@ rehearsal.add_command(environment_commands.up)
 rehearsal.add_command(environment_commands.down)
 rehearsal.add_command(environment_commands.env)
 rehearsal.add_command(e2e_commands.e2e)
+rehearsal.add_command(report_commands.report)
+rehearsal.add_command(report_commands.explain)
 rehearsal.add_command(cluster_commands.cluster)
 rehearsal.add_command(supply_commands.supply)
 

@@ -41,10 +41,20 @@ class CheckKind:
         observed: str,
         evidence: tuple[str, ...] = (),
         reproduce: str = "",
+        source: str = "",
     ) -> Check:
         """Return a result that does not hold, with what a reader needs to believe and repeat it."""
         return Check(
-            self.id, self.severity, subject, Verdict.FAIL, sentence, expected, observed, evidence, reproduce
+            self.id,
+            self.severity,
+            subject,
+            Verdict.FAIL,
+            sentence,
+            expected=expected,
+            observed=observed,
+            evidence=evidence,
+            reproduce=reproduce,
+            source=source,
         )
 
     def invalid(self, subject: str, why: str, *, expected: str = "", observed: str = "") -> Check:
@@ -65,3 +75,4 @@ class Check:
     observed: str = ""
     evidence: tuple[str, ...] = ()  # files, relative to the run's folder
     reproduce: str = ""  # a command
+    source: str = ""  # a file of the repository that the finding is about

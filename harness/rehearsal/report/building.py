@@ -1,0 +1,108 @@
+"""From a run's events to its report. Pure.
+
+A run that was killed has events but no end: its report says so and has what was said until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rehearsal.core.errors import HarnessError
+from rehearsal.core.redaction import redact
+from rehearsal.core.verdicts import Ending, Verdict, exit_code_of_ending
+from rehearsal.report.model import (
+    CheckReport,
+    NoticeReport,
+    NotLookedAtReport,
+    Report,
+    Run,
+    StageReport,
+)
+
+Record = Mapping[str, Any]
+
+_STAGE_EVENTS = ("StageStarted", "StageFinished")
+
+
+def build(records: Iterable[Record]) -> Report:
+    """Return the report of the run whose journal this is. Raises HarnessError when no run began in it."""
+    every = [_without_secrets(record) for record in records]
+    begun = next((one for one in every if one["event"] == "RunStarted"), None)
+    if begun is None:
+        raise HarnessError(
+            "RUN_WITHOUT_BEGIN",
+            "the events do not say which run they are of",
+            hint="The run was cut off before its first event; start a new one.",
+        )
+    end = next((one for one in every if one["event"] == "RunFinished"), None)
+    ending = Ending(end["ending"]) if end else Ending.INTERRUPTED
+    stages = tuple(_stages(every))
+    checks = tuple(_check(one) for one in every if one["event"] == "CheckFinished")
+    return Report(
+        schema_version=1,
+        verdict=ending,
+        exit_code=int(exit_code_of_ending(ending)),
+        complete=end is not None,
+        run=_run(begun, every[-1], end),
+        stages=stages,
+        checks=checks,
+        not_looked_at=tuple(_not_looked_at(every, stages, checks)),
+        notices=tuple(_notice(one) for one in every if one["event"] == "Notice"),
+    )
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(one) for key, one in value.items()}
+    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
+
+
+def _run(begun: Record, last: Record, end: Record | None) -> Run:
+    started = datetime.fromisoformat(begun["at"])
+    cut_off = (datetime.fromisoformat(last["at"]) - started).total_seconds()
+    return Run(**begun["facts"], started=started, seconds=_rounded(end["seconds"] if end else cut_off))
+
+
+def _stages(records: list[Record]) -> Iterable[StageReport]:
+    began = {one["stage"]: one for one in records if one["event"] == "StageStarted"}
+    ended = {one["stage"]: one for one in records if one["event"] == "StageFinished"}
+    for name in dict.fromkeys(one["stage"] for one in records if one["event"] in _STAGE_EVENTS):
+        start, end = began.get(name, {}), ended.get(name, {})
+        yield StageReport(
+            name=name,
+            summary=start.get("summary", ""),
+            ending=Ending(end.get("ending", Ending.INTERRUPTED)),
+            reason=end.get("reason", "the run was cut off"),
+            seconds=_rounded(end.get("seconds", 0.0)),
+            limit_seconds=start.get("limit_seconds", 0.0),
+        )
+
+
+def _check(record: Record) -> CheckReport:
+    return CheckReport(stage=record["stage"], **record["check"])
+
+
+def _notice(record: Record) -> NoticeReport:
+    return NoticeReport(level=record["level"], message=record["message"])
+
+
+def _not_looked_at(
+    records: list[Record], stages: tuple[StageReport, ...], checks: tuple[CheckReport, ...]
+) -> Iterable[NotLookedAtReport]:
+    for stage in stages:
+        if stage.ending is Ending.NOT_RUN:
+            yield NotLookedAtReport(what=f"stage {stage.name}", why=stage.reason)
+    for check in checks:
+        if check.verdict is Verdict.INVALID:
+            yield NotLookedAtReport(what=f"{check.id} of {check.subject}", why=check.sentence)
+    for record in records:
+        if record["event"] == "NotLookedAt":
+            yield NotLookedAtReport(what=record["what"], why=record["why"])
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)

@@ -1,0 +1,225 @@
+"""The report as one page: no network, no script, light and dark, on paper too.
+
+Its style is the only thing that its content security policy allows. Verdicts differ by sign and word, not by
+colour alone. Engines that have more to show get a section of their own between findings and checks.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from rehearsal.core.verdicts import Ending, Verdict
+from rehearsal.report.model import CheckReport, Report, StageReport
+from rehearsal.report.phrasing import WORST, again, duration, explain_command, headline, mark, revision
+
+_STYLE = Path(__file__).with_name("page.css")
+
+
+def render_html(report: Report) -> str:
+    """Return the page."""
+    return "\n".join(_page(report)) + "\n"
+
+
+def _page(report: Report) -> Iterator[str]:
+    style = _STYLE.read_text(encoding="utf-8")
+    # The hash is of exactly what stands between the tags.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    yield "<!doctype html>"
+    yield '<html lang="en">'
+    yield "<head>"
+    yield '<meta charset="utf-8">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield '<meta name="color-scheme" content="light dark">'
+    yield f"<title>{report.verdict}: rehearsal {escape(report.run.id)}</title>"
+    yield f"<style>{style}</style>"
+    yield "</head>"
+    yield "<body>"
+    yield '<a class="skip" href="#findings">Skip to the findings</a>'
+    yield from _header(report)
+    yield "<main>"
+    yield from _stages(report)
+    yield from _findings(report)
+    yield from _not_looked_at(report)
+    yield from _checks(report)
+    yield from _facts(report)
+    yield from _notices(report)
+    yield "</main>"
+    yield "</body>"
+    yield "</html>"
+
+
+def _header(report: Report) -> Iterator[str]:
+    yield f'<header class="{_kind(report.verdict)}">'
+    yield f"<h1>{_badge(report.verdict)} {_text(headline(report))}</h1>"
+    worst = report.findings()[:WORST]
+    if worst:
+        yield "<ul>"
+        yield from (f"<li>{_text(one.subject)}: {_text(one.sentence)}</li>" for one in worst)
+        yield "</ul>"
+    run = report.run
+    parts = (
+        f"commit {revision(report)}",
+        f"profile {run.profile}",
+        f"timing {run.timing}",
+        duration(run.seconds),
+        run.machine,
+    )
+    yield f"<p>{_text(' · '.join(parts))}</p>"
+    if report.not_looked_at:
+        count = len(report.not_looked_at)
+        what = "thing was" if count == 1 else "things were"
+        yield f'<p><a href="#not-looked-at">{count} {what} not looked at</a></p>'
+    yield "</header>"
+
+
+def _stages(report: Report) -> Iterator[str]:
+    yield '<section aria-labelledby="stages"><h2 id="stages">Stages</h2>'
+    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="stages"><table>'
+    yield _head("Stage", "Ended", "Took", "Checks", "Why")
+    longest = max((one.seconds for one in report.stages), default=0.0)
+    for stage in report.stages:
+        yield _stage_row(stage, [one for one in report.checks if one.stage == stage.name], longest)
+    yield "</table></div></section>"
+
+
+def _stage_row(stage: StageReport, checks: Sequence[CheckReport], longest: float) -> str:
+    good = sum(one.verdict is Verdict.PASS for one in checks)
+    ran = stage.ending is not Ending.NOT_RUN
+    took = f"{duration(stage.seconds)} {_bar(stage.seconds, longest)}" if ran else ""
+    cells = (
+        f'<th scope="row">{_text(stage.name)}</th>',
+        f"<td>{_badge(stage.ending)}</td>",
+        f'<td class="took">{took}</td>',
+        f"<td>{f'{good} of {len(checks)}' if checks else ''}</td>",
+        f"<td>{_text(stage.reason)}</td>",
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _bar(seconds: float, longest: float) -> str:
+    width = round(100 * seconds / longest, 1) if longest else 0
+    return (
+        '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{width}" height="4"/></svg>'
+    )
+
+
+def _findings(report: Report) -> Iterator[str]:
+    findings = report.findings()
+    yield '<section aria-labelledby="findings"><h2 id="findings">Findings</h2>'
+    if not findings:
+        yield "<p>None.</p>"
+    for one in findings:
+        yield from _finding(one)
+    yield "</section>"
+
+
+def _finding(one: CheckReport) -> Iterator[str]:
+    yield f'<article class="finding {_kind(one.verdict)}">'
+    yield f"<h3>{_badge(one.verdict)} {_text(one.subject)}: {_text(one.sentence)}</h3>"
+    yield "<dl>"
+    yield _entry("check", f"{_code(one.id)}, {one.severity}, in stage {_text(one.stage)}")
+    if one.expected:
+        yield _entry("expected", _text(one.expected))
+    if one.observed:
+        yield _entry("observed", _text(one.observed))
+    if one.source:
+        yield _entry("about", _code(one.source))
+    if one.evidence:
+        yield _entry("evidence", ", ".join(_link(path) for path in one.evidence))
+    if one.reproduce:
+        yield _entry("reproduce", _code(one.reproduce))
+    yield _entry("explain", _code(explain_command(one)))
+    yield "</dl></article>"
+
+
+def _not_looked_at(report: Report) -> Iterator[str]:
+    yield '<section aria-labelledby="not-looked-at"><h2 id="not-looked-at">Not looked at</h2>'
+    if report.not_looked_at:
+        yield '<dl class="wide">'
+        yield from (_entry(one.what, _text(one.why)) for one in report.not_looked_at)
+        yield "</dl>"
+    else:
+        yield "<p>Nothing that a run can look at was left out.</p>"
+    yield "</section>"
+
+
+def _checks(report: Report) -> Iterator[str]:
+    if not report.checks:
+        return
+    yield '<section aria-labelledby="checks"><h2 id="checks">All checks</h2>'
+    for stage in report.stages:
+        checks = [one for one in report.checks if one.stage == stage.name]
+        if checks:
+            yield from _checks_of(stage, checks)
+    yield "</section>"
+
+
+def _checks_of(stage: StageReport, checks: Sequence[CheckReport]) -> Iterator[str]:
+    good = sum(one.verdict is Verdict.PASS for one in checks)
+    yield f"<details><summary>{_text(stage.name)}: {good} of {len(checks)} hold</summary>"
+    yield '<div class="scroll"><table>'
+    yield _head("Check", "Of", "Verdict", "What was found", "Observed")
+    for one in checks:
+        what = (_text(one.sentence), _text(one.observed))
+        cells = (_code(one.id), _text(one.subject), _badge(one.verdict), *what)
+        yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    yield "</table></div></details>"
+
+
+def _facts(report: Report) -> Iterator[str]:
+    run = report.run
+    yield '<section aria-labelledby="run"><h2 id="run">The run</h2><dl class="wide">'
+    yield _entry("run", _text(run.id))
+    began = f"{run.started:%Y-%m-%d %H:%M:%S} UTC"
+    yield _entry("began", f'<time datetime="{run.started.isoformat()}">{began}</time>')
+    yield _entry("took", duration(run.seconds))
+    yield _entry("commit", _text(revision(report)))
+    yield _entry("cluster", _text(f"{run.context}, profile {run.profile}, timing {run.timing}"))
+    yield _entry("machine", _text(run.machine))
+    yield _entry("again", _code(again(report)))
+    yield _entry("raw", ", ".join(_link(name) for name in ("report.json", "events.ndjson")))
+    yield "</dl></section>"
+
+
+def _notices(report: Report) -> Iterator[str]:
+    if not report.notices:
+        return
+    yield '<section aria-labelledby="notices"><h2 id="notices">Notices</h2><dl class="wide">'
+    yield from (_entry(one.level, _text(one.message)) for one in report.notices)
+    yield "</dl></section>"
+
+
+def _kind(verdict: Verdict | Ending) -> str:
+    return verdict.value.lower().replace(" ", "-")
+
+
+def _badge(verdict: Verdict | Ending) -> str:
+    sign = f'<span aria-hidden="true">{mark(verdict)}</span>'
+    return f'<span class="badge {_kind(verdict)}">{sign} {verdict.value}</span>'
+
+
+def _head(*names: str) -> str:
+    return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"
+
+
+def _entry(name: str, content: str) -> str:
+    return f"<div><dt>{_text(name)}</dt><dd>{content}</dd></div>"
+
+
+def _link(path: str) -> str:
+    return f'<a href="{escape(path)}">{_text(path)}</a>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _text(text: str) -> str:
+    return escape(text)

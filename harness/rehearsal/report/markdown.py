@@ -1,0 +1,69 @@
+"""`summary.md`: for a job's summary page, short enough for GitHub's limit of 1 MiB a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rehearsal.report.model import CheckReport, Report
+from rehearsal.report.phrasing import again, duration, explain_command, headline, mark, revision
+
+_MOST_FINDINGS = 50  # keeps the page below 60 kB with the longest findings
+_LONGEST_CHARACTERS = 400
+
+
+def render_markdown(report: Report) -> str:
+    """Return the summary."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {mark(report.verdict)} {report.verdict}: {_escape(headline(report))}"
+    yield ""
+    yield (
+        f"Commit {revision(report)}, profile {report.run.profile}, timing {report.run.timing}, "
+        f"{duration(report.run.seconds)} on {report.run.machine}."
+    )
+    yield from _findings(report)
+    yield from ("", "## Stages", "", "| stage | ended | took | why |", "|---|---|---|---|")
+    for stage in report.stages:
+        ended = f"{mark(stage.ending)} {stage.ending}"
+        yield f"| {stage.name} | {ended} | {duration(stage.seconds)} | {_cell(stage.reason)} |"
+    if report.not_looked_at:
+        yield from ("", "## Not looked at", "")
+        for one in report.not_looked_at:
+            yield f"- {_escape(one.what)}: {_escape(_short(one.why))}"
+    yield from ("", f"Again: `{again(report)}`")
+
+
+def _findings(report: Report) -> Iterator[str]:
+    findings = report.findings()
+    if not findings:
+        return
+    yield from ("", "## Findings", "")
+    for one in findings[:_MOST_FINDINGS]:
+        yield from _finding(one)
+    if len(findings) > _MOST_FINDINGS:
+        yield f"- and {len(findings) - _MOST_FINDINGS} more, in the report"
+
+
+def _finding(one: CheckReport) -> Iterator[str]:
+    what = f"{_escape(one.subject)}: {_escape(_short(one.sentence))}"
+    yield f"- {mark(one.verdict)} **{one.id}** ({one.severity}), {what}"
+    if one.expected or one.observed:
+        yield f"  expected {_escape(_short(one.expected))}; observed {_escape(_short(one.observed))}"
+    yield f"  `{one.reproduce or explain_command(one)}`"
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _LONGEST_CHARACTERS else f"{flat[:_LONGEST_CHARACTERS]} ..."
+
+
+def _cell(text: str) -> str:
+    return _escape(_short(text)).replace("|", "\\|")
+
+
+def _escape(text: str) -> str:
+    for sign in "\\`*_[]<":
+        text = text.replace(sign, f"\\{sign}")
+    return text

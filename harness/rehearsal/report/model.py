@@ -1,0 +1,101 @@
+"""`report.json`, version 1: the one source of every form of the report.
+
+The committed JSON Schema beside this module says the same to other programs. A field that goes or changes its
+meaning makes a new version; fields may be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rehearsal.core.checks import Severity
+from rehearsal.core.verdicts import Ending, Verdict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(_Part):
+    """What has to be known to read the results, and to run it again."""
+
+    id: str
+    command: str
+    sha: str
+    changed: bool
+    profile: str
+    timing: str
+    context: str
+    seed: int
+    machine: str
+    started: datetime
+    seconds: float
+
+
+class StageReport(_Part):
+    """How a stage ended; a stage that was not run has a reason and no time."""
+
+    name: str
+    summary: str
+    ending: Ending
+    reason: str
+    seconds: float
+    limit_seconds: float
+
+
+class CheckReport(_Part):
+    """What a check found."""
+
+    id: str
+    stage: str
+    severity: Severity
+    subject: str
+    verdict: Verdict
+    sentence: str
+    expected: str
+    observed: str
+    evidence: tuple[str, ...]  # files, relative to the run's folder
+    reproduce: str
+    source: str  # a file of the repository
+
+
+class NotLookedAtReport(_Part):
+    """What a reader might think was looked at."""
+
+    what: str
+    why: str
+
+
+class NoticeReport(_Part):
+    """A fallback, a repair, a warning."""
+
+    level: str
+    message: str
+
+
+class Report(_Part):
+    """A run and everything that it found."""
+
+    schema_version: Literal[1]
+    verdict: Ending
+    exit_code: int
+    complete: bool  # false: the run was cut off, and this is what it had said by then
+    run: Run
+    stages: tuple[StageReport, ...]
+    checks: tuple[CheckReport, ...]
+    not_looked_at: tuple[NotLookedAtReport, ...]
+    notices: tuple[NoticeReport, ...]
+
+    def of_verdict(self, *verdicts: Verdict) -> Sequence[CheckReport]:
+        """Return the checks with one of these verdicts, in order of the run."""
+        return [one for one in self.checks if one.verdict in verdicts]
+
+    def findings(self) -> Sequence[CheckReport]:
+        """Return the checks that do not hold, then those that could not look, the gravest first."""
+        order = list(Severity)
+        bad = self.of_verdict(Verdict.FAIL, Verdict.INVALID)
+        return sorted(bad, key=lambda one: (one.verdict is not Verdict.FAIL, order.index(one.severity)))

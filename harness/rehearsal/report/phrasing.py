@@ -1,0 +1,73 @@
+"""The sentences that every form of the report shares."""
+
+from __future__ import annotations
+
+from rehearsal.core.verdicts import Ending, Verdict
+from rehearsal.report.model import CheckReport, Report
+
+WORST = 3  # findings as sentences on top; more are not read
+# Told apart by shape, not by colour alone.
+MARKS = {
+    Ending.PASS: "✓",
+    Ending.FAIL: "✗",
+    Ending.INVALID: "?",
+    Ending.ABORTED: "■",
+    Ending.ERROR: "!",
+    Ending.ENVIRONMENT: "!",
+    Ending.USAGE: "!",
+    Ending.INTERRUPTED: "■",
+    Ending.NOT_RUN: "-",
+}
+
+
+def headline(report: Report) -> str:
+    """Return the verdict as a sentence."""
+    if not report.complete:
+        return "The run was cut off; this is what it had said by then."
+    failed, blind = len(report.of_verdict(Verdict.FAIL)), len(report.of_verdict(Verdict.INVALID))
+    every = len(report.checks)
+    match report.verdict:
+        case Ending.PASS if every:
+            return f"All {every} checks hold."
+        case Ending.PASS:
+            return "The stages came to their end; nothing was checked."
+        case Ending.FAIL if failed:
+            return f"{failed} of {every} checks {'does' if failed == 1 else 'do'} not hold."
+        case Ending.INVALID if blind:
+            return f"No check failed, but {blind} of {every} could not look."
+    return _cause(report)
+
+
+def _cause(report: Report) -> str:
+    stage = next((one for one in report.stages if one.ending is report.verdict), None)
+    if stage is None:
+        return "No stage was run." if report.verdict is Ending.NOT_RUN else "See the notices."
+    return f"{stage.name}: {stage.reason}"
+
+
+def mark(verdict: Verdict | Ending) -> str:
+    """Return the sign of a verdict."""
+    return MARKS[Ending(verdict.value)]
+
+
+def explain_command(check: CheckReport) -> str:
+    """Return the command that explains a check."""
+    return f"rehearsal explain {check.id}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def revision(report: Report) -> str:
+    """Return which tree was tested."""
+    sha = report.run.sha[:12] or "outside of git"
+    return f"{sha} with changes" if report.run.changed else sha
+
+
+def again(report: Report) -> str:
+    """Return the command that repeats the run with the same draws."""
+    seed = f" --seed {report.run.seed}"
+    return report.run.command + ("" if " --seed" in report.run.command else seed)

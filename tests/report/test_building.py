@@ -1,0 +1,84 @@
+"""From events to a report: nothing is lost, nothing is made better than it was."""
+
+from __future__ import annotations
+
+import pytest
+from rehearsal.core.errors import HarnessError
+from rehearsal.core.events import Level, Notice, RunFinished, StageFinished, StageStarted
+from rehearsal.core.verdicts import Ending, Verdict
+from rehearsal.report.building import build
+from rehearsal.report.model import Report
+from rehearsal.report.phrasing import again, headline
+
+from tests.report.conftest import EVENTS, LOST, of_events, records
+
+
+def test_report_has_the_runs_own_verdict_and_code(report: Report) -> None:
+    assert (report.verdict, report.exit_code, report.complete) == (Ending.FAIL, 1, True)
+
+
+def test_every_stage_and_check_is_there(report: Report) -> None:
+    assert [one.name for one in report.stages] == ["doctor", "contract", "load", "chaos"]
+    assert len(report.checks) == 4
+
+
+def test_gravest_finding_comes_first_and_what_could_not_look_last(report: Report) -> None:
+    assert [one.id for one in report.findings()] == ["chaos.lost", "contract.drift", "chaos.traffic"]
+
+
+def test_everything_that_was_not_looked_at_is_named(report: Report) -> None:
+    assert [one.what for one in report.not_looked_at] == [
+        "stage load",
+        "chaos.traffic of payment-service",
+        "what needs netem",
+    ]
+
+
+def test_run_that_was_killed_is_interrupted_with_what_it_had_said() -> None:
+    until_killed = records(EVENTS[:-3])
+    cut_off = build(until_killed)
+
+    assert (cut_off.verdict, cut_off.exit_code, cut_off.complete) == (Ending.INTERRUPTED, 130, False)
+    assert cut_off.stages[-1].ending is Ending.INTERRUPTED
+    assert cut_off.of_verdict(Verdict.INVALID)
+
+
+def test_events_without_a_begin_are_no_run() -> None:
+    with pytest.raises(HarnessError, match="which run"):
+        build(records(EVENTS[1:]))
+
+
+def test_secrets_do_not_reach_the_report() -> None:
+    secret = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl"
+    shown = of_events(Notice(Level.INFO, f"sent Bearer {secret} to postgres://anna:geheim@db/orders"))
+
+    assert secret not in shown.notices[0].message
+    assert "geheim" not in shown.notices[0].message
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason", "said"),
+    [
+        (Ending.PASS, "", "The stages came to their end; nothing was checked."),
+        (Ending.ENVIRONMENT, "the engine is down", "load: the engine is down"),
+        (Ending.ABORTED, "too many errors", "load: too many errors"),
+    ],
+)
+def test_headline_says_what_the_verdict_means(ending: Ending, reason: str, said: str) -> None:
+    shown = of_events(
+        StageStarted("load", "", 1.0), StageFinished("load", ending, 1.0, reason), RunFinished(ending, 0, 1.0)
+    )
+
+    assert headline(shown) == said
+
+
+def test_headline_counts_what_does_not_hold(report: Report) -> None:
+    assert headline(report) == "2 of 4 checks do not hold."
+
+
+def test_run_is_repeated_with_the_seed_that_it_drew(report: Report) -> None:
+    assert again(report) == "rehearsal e2e --seed 7"
+
+
+def test_severity_of_a_finding_is_that_of_its_kind(report: Report) -> None:
+    assert report.findings()[0].severity is LOST.severity
