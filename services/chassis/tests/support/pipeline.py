@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from mambogo_chassis.database import Connection, Database
 from mambogo_chassis.events import CloudEvent, EventConsumer, KafkaPublisher, Outbox, Relay
 from mambogo_chassis.events.consuming import to_record
+from mambogo_chassis.events.envelope import new_event_id, utc_now
 from mambogo_chassis.events.records import InboundRecord
 from support.data import (
     PATIENCE_SECONDS,
@@ -112,23 +113,11 @@ class Pipeline:
         self, *values: bytes | None, key: bytes = b"k", headers: dict[str, bytes] | None = None
     ) -> None:
         """Put raw records into the topic."""
-        producer = Producer({"bootstrap.servers": self.bootstrap_servers})
-        for value in values:
-            producer.produce(self.topic, value, key, headers=list((headers or {}).items()))
-        assert producer.flush(30) == 0
+        produce(self.bootstrap_servers, self.topic, *values, key=key, headers=headers)
 
     def event(self, order_id: str, *, event_id: str | None = None, amount: int = 1) -> bytes:
         """A well-formed record."""
-        from mambogo_chassis.events.envelope import new_event_id, utc_now
-
-        return CloudEvent[OrderPlaced](
-            id=event_id or new_event_id(),
-            source="/mambogo/tests",
-            type="com.mambogo.order.placed.v1",
-            subject=order_id,
-            time=utc_now(),
-            data=OrderPlaced(order_id=order_id, amount=amount),
-        ).encode()
+        return event_of(order_id, event_id=event_id, amount=amount)
 
     async def effects(self) -> list[str]:
         """The orders that took effect, in the order in which they did."""
@@ -168,6 +157,32 @@ class Pipeline:
         for _, task in self._running:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def produce(
+    bootstrap_servers: str,
+    topic: str,
+    *values: bytes | None,
+    key: bytes = b"k",
+    headers: dict[str, bytes] | None = None,
+) -> None:
+    """Put raw records into a topic."""
+    producer = Producer({"bootstrap.servers": bootstrap_servers})
+    for value in values:
+        producer.produce(topic, value, key, headers=list((headers or {}).items()))
+    assert producer.flush(30) == 0
+
+
+def event_of(order_id: str, *, event_id: str | None = None, amount: int = 1) -> bytes:
+    """A well-formed record of the sample event."""
+    return CloudEvent[OrderPlaced](
+        id=event_id or new_event_id(),
+        source="/mambogo/tests",
+        type="com.mambogo.order.placed.v1",
+        subject=order_id,
+        time=utc_now(),
+        data=OrderPlaced(order_id=order_id, amount=amount),
+    ).encode()
 
 
 async def write_effect(connection: Connection, event: CloudEvent[OrderPlaced]) -> None:

@@ -8,11 +8,12 @@ from mambogo_chassis.events.consumer import EventConsumer
 from mambogo_chassis.events.envelope import CloudEvent, EventData
 from mambogo_chassis.events.errors import PermanentEventError, RefusedEventError
 from mambogo_chassis.events.outbox import Outbox
+from mambogo_chassis.events.projecting import Projection
 from mambogo_chassis.events.publishing import KafkaPublisher
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.relay import Relay
 from mambogo_chassis.events.settings import EventSettings
-from mambogo_chassis.events.wiring import Events, use_events
+from mambogo_chassis.events.wiring import Events, use_events, use_projection
 
 __all__ = [
     "CloudEvent",
@@ -24,7 +25,9 @@ __all__ = [
     "KafkaPublisher",
     "Outbox",
     "PermanentEventError",
+    "Projection",
     "RefusedEventError",
     "Relay",
     "use_events",
+    "use_projection",
 ]

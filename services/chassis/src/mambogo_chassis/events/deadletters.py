@@ -15,7 +15,7 @@ from mambogo_chassis.database.pool import Connection
 from mambogo_chassis.events.errors import Reason
 from mambogo_chassis.events.inbox import Inbox
 from mambogo_chassis.events.outbox import Outbox
-from mambogo_chassis.events.records import Headers, InboundRecord
+from mambogo_chassis.events.records import Headers, InboundRecord, OutboundRecord
 
 TOPIC_SUFFIX: Final = ".dlt"
 # Enough for a message with its cause; a header is no place for a stack.
@@ -58,29 +58,33 @@ class DeadLetters:
         delivery = f"{verdict.event_id}#{redrive}" if redrive else verdict.event_id
         if not await self._inbox.bury(connection, delivery):
             return False
+        letter = letter_of(self._consumer, record, verdict)
         await self._outbox.append_record(
             connection,
             delivery,
-            topic=record.topic + TOPIC_SUFFIX,
-            key=record.key or b"",
-            value=record.value or b"",
-            headers=self._headers(record, verdict),
+            topic=letter.topic,
+            key=letter.key,
+            value=letter.value,
+            headers=letter.headers,
         )
         return True
 
-    def _headers(self, record: InboundRecord, verdict: Verdict) -> Headers:
-        facts = {
-            CONSUMER: self._consumer,
-            REASON: verdict.reason,
-            DETAIL: verdict.detail[:_DETAIL_CHARACTERS],
-            EVENT_ID: verdict.event_id,
-            ORIGINAL_TOPIC: record.topic,
-            "dlt-original-partition": str(record.partition),
-            "dlt-original-offset": str(record.offset),
-            "dlt-original-timestamp-ms": str(record.timestamp_ms),
-            "dlt-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
-        return original_headers(record) + tuple((name, value.encode()) for name, value in facts.items())
+
+def letter_of(consumer: str, record: InboundRecord, verdict: Verdict) -> OutboundRecord:
+    """The dead letter of `record`: its bytes, with what is said about them in headers."""
+    facts = {
+        CONSUMER: consumer,
+        REASON: verdict.reason,
+        DETAIL: verdict.detail[:_DETAIL_CHARACTERS],
+        EVENT_ID: verdict.event_id,
+        ORIGINAL_TOPIC: record.topic,
+        "dlt-original-partition": str(record.partition),
+        "dlt-original-offset": str(record.offset),
+        "dlt-original-timestamp-ms": str(record.timestamp_ms),
+        "dlt-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    headers = original_headers(record) + tuple((name, value.encode()) for name, value in facts.items())
+    return OutboundRecord(0, record.topic + TOPIC_SUFFIX, record.key or b"", record.value or b"", headers)
 
 
 def original_headers(record: InboundRecord) -> Headers:

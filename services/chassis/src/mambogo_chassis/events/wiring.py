@@ -7,7 +7,8 @@ have begun, and the database closes after them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,8 @@ from mambogo_chassis.database.pool import Database
 from mambogo_chassis.events.consumer import EventConsumer, Handler
 from mambogo_chassis.events.envelope import EventData
 from mambogo_chassis.events.outbox import Outbox
+from mambogo_chassis.events.polling import Poller
+from mambogo_chassis.events.projecting import Projection
 from mambogo_chassis.events.publishing import KafkaPublisher
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.relay import Relay
@@ -72,21 +75,60 @@ def use_events(
         registry=service.metrics.registry,
     )
     service.task("relay", relay.run, relay.stop)
-    service.task("consumer", lambda: _consume(consumer), consumer.stop)
-    service.lifecycle.on_phase(lambda phase: _stop_taking(consumer, phase))
+    _run_consumer(service, consumer)
     service.health.add("kafka", publisher.probe)
     service.health.add("outbox", lambda: _backlog(relay))
     return Events(outbox, relay, consumer)
 
 
-async def _consume(consumer: EventConsumer) -> None:
-    if consumer.topics:
-        await consumer.run()
+def use_projection(
+    service: Service[Any],
+    registry: EventRegistry,
+    *,
+    weather: tuple[type[Exception], ...],
+    group: str | None = None,
+) -> Projection:
+    """The consumer of a service without a database: its handlers are idempotent by themselves.
+
+    `weather` is what its store raises while it is away (`RedisError`): such an event is tried again for as
+    long as it takes. Settings, group, task and health are those of `use_events`.
+    """
+    settings = part_of(service.settings.current, EventSettings)
+    name = service.settings.current.application_name
+    publisher = KafkaPublisher(settings.kafka_bootstrap_servers, client_id=name)
+    projection = Projection(
+        publisher,
+        group=f"{settings.kafka_prefix}{group or name}",
+        events=registry.prefixed(settings.kafka_prefix),
+        settings=settings,
+        weather=weather,
+        registry=service.metrics.registry,
+    )
+    service.resource("kafka", lambda: _closed_at_the_end(publisher))
+    _run_consumer(service, projection)
+    service.health.add("kafka", publisher.probe)
+    return projection
 
 
-async def _stop_taking(consumer: EventConsumer, phase: Phase) -> None:
-    if phase is Phase.DRAINING:
-        consumer.stop()
+def _run_consumer(service: Service[Any], consumer: Poller) -> None:
+    async def consume() -> None:
+        if consumer.topics:
+            await consumer.run()
+
+    async def stop_taking(phase: Phase) -> None:
+        if phase is Phase.DRAINING:
+            consumer.stop()
+
+    service.task("consumer", consume, consumer.stop)
+    service.lifecycle.on_phase(stop_taking)
+
+
+@asynccontextmanager
+async def _closed_at_the_end(publisher: KafkaPublisher) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await publisher.close()
 
 
 async def _backlog(relay: Relay) -> Mapping[str, object]:

@@ -46,7 +46,6 @@ WHERE idempotency.expires_at <= now() RETURNING 1
 _READ: Final = (
     "SELECT fingerprint, status, headers, body FROM idempotency WHERE user_id = %(user)s AND key = %(key)s"
 )
-_FIND: Final = f"{_READ} AND expires_at > now()"
 _STORE: Final = """
 UPDATE idempotency SET status = %(status)s, headers = %(headers)s, body = %(body)s
 WHERE user_id = %(user)s AND key = %(key)s
@@ -55,6 +54,7 @@ _PURGE: Final = """
 DELETE FROM idempotency WHERE (user_id, key) IN (
     SELECT user_id, key FROM idempotency WHERE expires_at <= now() LIMIT %(rows)s)
 """
+_FIND: Final = f"{_READ} AND expires_at > now()"
 
 
 @dataclass(frozen=True, slots=True)
