@@ -70,6 +70,8 @@ class Ports(_Strict):
     https: Port
     tilt: Port
     kafka: Port
+    identity: Port
+    sandbox: Port
     echo: Port
 
 
@@ -79,6 +81,8 @@ class NodePorts(_Strict):
     http: NodePort
     https: NodePort
     kafka: NodePort
+    identity: NodePort
+    sandbox: NodePort
     echo: NodePort
 
 
