@@ -108,6 +108,16 @@ def cluster_tests(session: nox.Session) -> None:
     session.run("pytest", "tests/live", "-m", "cluster", *session.posargs)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure: `-- cluster phases`, `-- edit_to_live`, ...; the first word is a program in bench/."""
+    if not session.posargs:
+        session.error("say which: " + ", ".join(sorted(file.stem for file in Path("bench").glob("*.py"))))
+    name, *arguments = session.posargs
+    install(session, "main")
+    session.run("python", f"bench/{name}.py", *arguments)
+
+
 def add_stage(stage: StageSpec) -> None:
     """Make a session of a stage: the command that does the same alone, or else a run of this stage only."""
 
