@@ -1,7 +1,7 @@
 """What an idle cluster costs: CPU and memory of its containers, and of the programs in its node.
 
 A container's memory is its working set as the kubelet reckons it: what is in use without what the kernel
-could drop from the page cache at once. A program's is its unique set, so the parts do not add up to the whole.
+could drop from the page cache at once. A program's is its unique set, so the parts do not add up to it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """What the ground's benchmarks measure with: wall clock, CPU seconds, the `rehearsal` program.
 
-CPU seconds are those of the whole machine while something ran, as in minikube's timeToK8s: the work is done by
-the engine and inside of nodes, which are no children of ours. So they mean nothing on a machine that does other
-things; each table says how busy it was before.
+CPU seconds are measured twice. Those of the whole machine are what minikube's timeToK8s reports; they count
+whatever else runs. Ours are those of the commands, of the engine and of the nodes' control groups.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -17,11 +18,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+from docker.errors import NotFound
+from rehearsal.cluster.engine import DockerNodeEngine, connect
+
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_SECONDS = 300.0  # far above every target: a slow phase is a result, a hung one an error
 _LAST_WORDS_CHARACTERS = 2000
 _POLL_SECONDS = 0.05  # the resolution of what is polled
+_ENGINE = frozenset({"dockerd", "containerd", "docker-proxy"})
 _BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # of /proc/stat: user, nice, system, irq, softirq, steal
+_NANOSECONDS, _MICROSECONDS = 1e9, 1e6
 
 
 @dataclass(slots=True)
@@ -29,26 +36,33 @@ class Spent:
     """Seconds of a phase."""
 
     wall: float = 0.0
-    cpu: float = 0.0  # of all cores together
+    ours: float = 0.0  # CPU seconds of all cores together
+    machine: float = 0.0
 
 
 @dataclass(slots=True)
 class Run:
     """The phases of one run, in their order."""
 
+    cluster: str
     phases: dict[str, Spent] = field(default_factory=dict)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure what happens inside."""
-        wall, cpu = time.monotonic(), busy_seconds()
+        ours, machine, wall = own_seconds(self.cluster), busy_seconds(), time.monotonic()
         yield
-        self.phases[name] = Spent(time.monotonic() - wall, busy_seconds() - cpu)
+        spent = time.monotonic() - wall
+        self.phases[name] = Spent(spent, own_seconds(self.cluster) - ours, busy_seconds() - machine)
 
     def total(self, names: tuple[str, ...]) -> Spent:
         """Return the sum of some phases."""
         chosen = [self.phases[name] for name in names]
-        return Spent(sum(one.wall for one in chosen), sum(one.cpu for one in chosen))
+        return Spent(
+            sum(one.wall for one in chosen),
+            sum(one.ours for one in chosen),
+            sum(one.machine for one in chosen),
+        )
 
 
 def busy_seconds() -> float:
@@ -56,6 +70,43 @@ def busy_seconds() -> float:
     fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
     ticks = sum(int(fields[column]) for column in _BUSY_COLUMNS)
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds(cluster: str) -> float:
+    """Return the CPU seconds of our ended children, of the engine, and of the containers that are there."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = children.ru_utime + children.ru_stime
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        if process.info["name"] in _ENGINE and process.info["cpu_times"]:
+            total += process.info["cpu_times"].user + process.info["cpu_times"].system
+    docker = connect()
+    for name in [f"{cluster}-registry", *(one.name for one in DockerNodeEngine(docker).nodes(cluster))]:
+        with contextlib.suppress(NotFound):
+            total += _group_seconds(docker.containers.get(name).attrs["State"]["Pid"])
+    docker.close()
+    return total
+
+
+def _group_seconds(pid: int) -> float:
+    """Return the CPU seconds of a process's control group and all below it; 0 when it does not run."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    groups = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+    for controllers, path in groups.items():
+        if "cpuacct" in controllers.split(","):  # version 1
+            usage = _container_group(Path("/sys/fs/cgroup/cpuacct"), path) / "cpuacct.usage"
+            return int(usage.read_text(encoding="ascii")) / _NANOSECONDS
+    stat = (_container_group(Path("/sys/fs/cgroup"), groups[""]) / "cpu.stat").read_text(encoding="ascii")
+    return int(stat.split()[1]) / _MICROSECONDS
+
+
+def _container_group(root: Path, path: str) -> Path:
+    """Return the group of the whole container: systemd in it moves its own process to a group below."""
+    parts = Path(path).parts
+    depth = next(number for number, part in enumerate(parts, 1) if len(part) >= len("docker") + 1)
+    return root.joinpath(*parts[1:depth])
 
 
 class CommandFailedError(Exception):

@@ -13,7 +13,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def refresh(page: Path, name: str, content: str, *, quiet: bool = False) -> None:
-    """Put `content` between the marks `<!-- name -->` and `<!-- /name -->`; raises SystemExit without them."""
+    """Put `content` between the marks `<!-- name -->` and `<!-- /name -->` of a page that has them."""
     text = page.read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1:
