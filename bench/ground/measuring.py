@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -28,6 +29,7 @@ _LAST_WORDS_CHARACTERS = 2000
 _POLL_SECONDS = 0.05  # the resolution of what is polled
 _ENGINE = frozenset({"dockerd", "containerd", "docker-proxy"})
 _BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)  # of /proc/stat: user, nice, system, irq, softirq, steal
+_CONTAINER_ID = "[0-9a-f]{64}"
 _NANOSECONDS, _MICROSECONDS = 1e9, 1e6
 
 
@@ -104,9 +106,8 @@ def _group_seconds(pid: int) -> float:
 
 def _container_group(root: Path, path: str) -> Path:
     """Return the group of the whole container: systemd in it moves its own process to a group below."""
-    parts = Path(path).parts
-    depth = next(number for number, part in enumerate(parts, 1) if len(part) >= len("docker") + 1)
-    return root.joinpath(*parts[1:depth])
+    found = re.match(rf"/(?:[^/]+/)*?[^/]*{_CONTAINER_ID}[^/]*", path)
+    return root / (found[0] if found else path).lstrip("/")
 
 
 class CommandFailedError(Exception):
