@@ -29,6 +29,7 @@ _PAGE = ROOT / "docs/benchmarks/ground.md"
 _LOG = ROOT / "docs/benchmarks/up-down-log.ndjson"
 _LOG_PAGE = ROOT / "docs/benchmarks/up-down-log.md"
 _TO_ANSWER = ("command", "API server", "app", "DNS", "Service", "NodePort")
+_AFTERWARDS = ("first metrics", "`up` again", "`down`")
 _TARGETS = {  # of issue "The ground": wall seconds, and CPU seconds where there is a target
     "light": {"from nothing to answering": "20 s, 11 CPU-s", "`up` again": "3 s", "`down`": "8 s"},
     "full": {"from nothing to answering": "45 s", "`up` again": "3 s", "`down`": "8 s"},
@@ -46,7 +47,7 @@ def phases(profile: str, runs: int) -> None:
     measured = [_measure(settings, kubeconfig, profile) for _ in range(runs)]
     rows = [_row(name, [run.phases[name] for run in measured], profile) for name in _TO_ANSWER]
     rows.append(_row("from nothing to answering", [run.total(_TO_ANSWER) for run in measured], profile))
-    rows += [_row(name, [run.phases[name] for run in measured], profile) for name in ("`up` again", "`down`")]
+    rows += [_row(name, [run.phases[name] for run in measured], profile) for name in _AFTERWARDS]
     header = ("phase", "median", "slowest", "CPU, ours", "CPU, machine", "target")
     text = f"{about}; {runs} runs.\n\n{tables.markdown(header, rows)}"
     tables.refresh(_PAGE, f"phases {profile}", text)
@@ -68,6 +69,8 @@ def _measure(settings: Catalogue, kubeconfig: Path, profile: str) -> Run:
             until("the Service", app.service_answers)
         with run.phase("NodePort"):
             until("the NodePort", app.node_port_answers)
+        with run.phase("first metrics"):
+            until("metrics", app.metrics_are_served)
     with run.phase("`up` again"):
         rehearsal("cluster", "up", "--profile", profile)
     with run.phase("`down`"):

@@ -104,6 +104,16 @@ class App:
         finally:
             connection.close()
 
+    def metrics_are_served(self) -> bool:
+        """Return whether the metrics API has values of the nodes."""
+        try:
+            found = client.CustomObjectsApi(self._api).list_cluster_custom_object(
+                "metrics.k8s.io", "v1beta1", "nodes"
+            )
+        except client.ApiException:
+            return False
+        return bool(found["items"])
+
     def _pods(self) -> list[Any]:
         return list(self._core.list_namespaced_pod(_NAMESPACE, label_selector=f"app={_NAME}").items)
 

@@ -10,10 +10,11 @@ from rehearsal.cluster import kubeconfig, record
 from rehearsal.cluster.facts import ContainerState, NetworkFacts
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
-from rehearsal.core.events import Outcome
+from rehearsal.core.events import Notice, Outcome
 from rehearsal.core.timing import Timing
+from rehearsal.core.waiting import WaitTimeoutError
 
-from tests.cluster.fakes import context_of
+from tests.cluster.fakes import FakeApi, context_of
 from tests.cluster.ground import RANGES, USERS_OWN, Ground, planned
 from tests.cluster.machine import KIND_CLUSTER_LABEL
 
@@ -33,6 +34,29 @@ def test_up_on_an_empty_machine_makes_a_whole_cluster(ground: Ground) -> None:
     ground.up()
 
     assert ground.flaws() == []
+
+
+def test_new_cluster_is_not_kept_waiting_for_its_first_metrics(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeApi, "get", lambda self, path: None)
+
+    ground.up()
+
+    assert [one.message for one in ground.seen if isinstance(one, Notice)] == [
+        "metrics have first values in 30 s"
+    ]
+
+
+def test_cluster_that_has_been_whole_is_not_whole_without_metrics(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.up()
+    monkeypatch.setattr("rehearsal.cluster.lifecycle._ADDONS_READY_SECONDS", 0.0)
+    monkeypatch.setattr(FakeApi, "get", lambda self, path: None)
+
+    with pytest.raises(WaitTimeoutError, match=r"not ready: metrics\.k8s\.io"):
+        ground.up()
 
 
 def test_up_again_changes_nothing(ground: Ground) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,10 @@ def standing(ground: Ground) -> Ground:
 def _look(ground: Ground) -> ClusterStatus:
     connect = partial(FakeApi.connect, ground.machine)
     return look(ground.paths, FakeNodeEngine(ground.machine), connect)
+
+
+def _api(ground: Ground) -> FakeApi:
+    return FakeApi.connect(ground.machine, ground.paths.kubeconfig, SPEC.context)
 
 
 def test_whole_cluster_is_healthy(standing: Ground) -> None:
@@ -131,6 +136,35 @@ def test_deleted_deployment_is_named(standing: Ground, name: tuple[str, str]) ->
     assert f"{'/'.join(name)} is not ready" in _look(standing).problems
 
 
+@pytest.mark.parametrize(("age_seconds", "young"), [(1, True), (50, True), (70, False), (10**6, False)])
+def test_metrics_server_may_take_a_minute_for_its_first_values(
+    standing: Ground, monkeypatch: pytest.MonkeyPatch, age_seconds: int, young: bool
+) -> None:
+    made = datetime.now(UTC) - timedelta(seconds=age_seconds)
+    workloads = [
+        replace(one, ready=0 if one.name == "metrics-server" else 1, created=made)
+        for one in FakeApi.workloads(_api(standing), ["kube-system", "local-path-storage"])
+    ]
+    monkeypatch.setattr(FakeApi, "workloads", lambda self, namespaces: workloads)
+
+    found = _look(standing)
+
+    assert (found.healthy, list(found.starting)) == (young, ["kube-system/metrics-server"] if young else [])
+    assert ("starting  kube-system/metrics-server" in render(found)) is young
+
+
+def test_other_add_ons_are_never_excused_by_their_age(
+    standing: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workloads = [
+        replace(one, ready=int(one.name != "coredns"), created=datetime.now(UTC))
+        for one in FakeApi.workloads(_api(standing), ["kube-system", "local-path-storage"])
+    ]
+    monkeypatch.setattr(FakeApi, "workloads", lambda self, namespaces: workloads)
+
+    assert list(_look(standing).problems) == ["kube-system/coredns is not ready"]
+
+
 def test_metrics_that_do_not_answer_hide_nothing_else(standing: Ground) -> None:
     del standing.machine.kubernetes[SPEC.name].applied[("Deployment", "kube-system", "metrics-server")]
 
@@ -210,6 +244,7 @@ def test_record_of_a_whole_cluster(standing: Ground) -> None:
         },
         "way_out": {name: {"to_services": 0, "to_pods": 0, "refused": 0} for name in SPEC.node_names},
         "problems": [],
+        "starting": [],
     }
 
 

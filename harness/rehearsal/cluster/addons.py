@@ -25,6 +25,8 @@ WORKLOADS = (
     ("kube-system", "metrics-server"),
     ("local-path-storage", "local-path-provisioner"),
 )
+# metrics-server is ready once it has asked the kubelets twice, which takes its resolution.
+METRICS_SERVER = ("kube-system", "metrics-server")
 METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
 
 # CoreDNS first: its pods read the configuration when they start. Then what others wait for.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -203,6 +204,7 @@ def _deployment(item: Mapping[str, Any]) -> WorkloadFacts:
         name=item["metadata"]["name"],
         wanted=item["spec"].get("replicas", 1),
         ready=min(status.get("readyReplicas", 0), status.get("updatedReplicas", 0)) if current else 0,
+        created=datetime.fromisoformat(item["metadata"]["creationTimestamp"]),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
@@ -63,6 +64,7 @@ class WorkloadFacts:
     name: str
     wanted: int
     ready: int
+    created: datetime | None = None
 
     @property
     def healthy(self) -> bool:

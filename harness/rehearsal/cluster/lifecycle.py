@@ -35,6 +35,7 @@ _NODES_READY_SECONDS = 180.0
 _ADDONS_READY_SECONDS = 240.0
 _API_SECONDS = 120.0
 _STOPPED = (ContainerState.EXITED, ContainerState.CREATED)
+_METRICS = "metrics.k8s.io"
 _STATUS_HINT = "`rehearsal cluster status` shows what is missing, `rehearsal cluster logs` collects the logs."
 
 
@@ -203,7 +204,11 @@ class Clusters:
         if not fresh:
             self._step("add-ons", lambda at: self._mend_addons(api, spec, force=restarted))
         with step(self.emit, "add-ons ready") as at:
-            self._await_addons(api, at)
+            self._await_addons(api, at, with_metrics=not fresh)
+        if fresh:
+            self.emit(
+                Notice(Level.INFO, f"metrics have first values in {2 * spec.metrics_resolution_seconds} s")
+            )
         made = replace(made, phase=Phase.READY)
         record.save(self.paths.state, made)
         return made
@@ -330,11 +335,14 @@ class Clusters:
     def _missing_addons(self, api: Api) -> list[str]:
         unready = addons.unready(api.workloads(addons.NAMESPACES))
         # The APIService may read Available while what answers is not metrics-server: ask for the metrics.
-        return unready or ([] if _metrics_served(api) else ["metrics.k8s.io"])
+        return unready or ([] if _metrics_served(api) else [_METRICS])
 
-    def _await_addons(self, api: Api, at: Step) -> None:
+    def _await_addons(self, api: Api, at: Step, *, with_metrics: bool) -> None:
+        """Wait for all add-ons; on a new cluster not for the first metrics, which no other part waits for."""
+        waived = set() if with_metrics else {"/".join(addons.METRICS_SERVER), _METRICS}
+
         def whole() -> bool:
-            if missing := self._missing_addons(api):
+            if missing := [name for name in self._missing_addons(api) if name not in waived]:
                 at.progress(f"waiting for {', '.join(missing)}")
                 raise NotYet(f"not ready: {', '.join(missing)}")
             return True

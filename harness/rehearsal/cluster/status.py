@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rehearsal.cluster import addons, record
@@ -14,6 +15,9 @@ from rehearsal.cluster.facts import ContainerFacts, ContainerState, NodeFacts, W
 from rehearsal.cluster.record import Phase, Record
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.paths import Paths
+
+# Twice the slower resolution, and the start of the pod on a busy machine.
+_FIRST_METRICS_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class ClusterStatus:
     # Packets that left, or tried to leave, a node for where nothing of the cluster is; by node, by counter.
     way_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    starting: Sequence[str] = ()  # not ready, and too young for that to be a problem
 
     @property
     def healthy(self) -> bool:
@@ -50,6 +55,7 @@ class ClusterStatus:
             },
             "way_out": {node: dict(counters) for node, counters in self.way_out.items()},
             "problems": list(self.problems),
+            "starting": list(self.starting),
         }
 
 
@@ -72,9 +78,10 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
     members = {one.name for one in nodes}
     problems += [f"{name} is not in the cluster" for name in made.spec.node_names if name not in members]
     problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
-    problems += [f"{name} is not ready" for name in addons.unready(workloads)]
-    problems += _metrics_problems(api)
-    return ClusterStatus(made, containers, nodes, workloads, way_out, problems)
+    starting = _starting(workloads)
+    problems += [f"{name} is not ready" for name in addons.unready(workloads) if name not in starting]
+    problems += [] if starting else _metrics_problems(api)
+    return ClusterStatus(made, containers, nodes, workloads, way_out, problems, starting)
 
 
 def render(found: ClusterStatus) -> str:
@@ -100,6 +107,7 @@ def render(found: ClusterStatus) -> str:
     lines.append(
         f"way out   {escaped} packets to pod or service ranges left a node, {refused} to elsewhere refused"
     )
+    lines += [f"starting  {name}" for name in found.starting]
     lines += [f"PROBLEM   {problem}" for problem in found.problems]
     if found.problems:
         lines.append("next      rehearsal cluster repair")
@@ -115,6 +123,18 @@ def _container_problems(made: Record, containers: Sequence[ContainerFacts]) -> l
     if made.phase is Phase.CREATING:
         problems.append("its making was cut off: rehearsal cluster up")
     return problems
+
+
+def _starting(workloads: Sequence[WorkloadFacts]) -> list[str]:
+    now = datetime.now(UTC)
+    return [
+        f"{one.namespace}/{one.name}"
+        for one in workloads
+        if (one.namespace, one.name) == addons.METRICS_SERVER
+        and not one.healthy
+        and one.created is not None
+        and (now - one.created).total_seconds() < _FIRST_METRICS_SECONDS
+    ]
 
 
 def _metrics_problems(api: Api) -> list[str]:
