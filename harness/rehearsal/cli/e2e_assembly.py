@@ -11,14 +11,16 @@ from pathlib import Path
 
 import click
 
+from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.judging_assembly import judging_stages
 from rehearsal.cluster import record
 from rehearsal.cluster.record import Phase
 from rehearsal.core.errors import ConfigurationError, HarnessError
 from rehearsal.core.events import RunFacts, fan_out
 from rehearsal.core.journal import Journal
-from rehearsal.core.ledger import Ledger, undo_all
+from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.locking import exclusive
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
@@ -142,16 +144,23 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, St
             keep=options.keep,
         ),
         "deploy": deploy_stage(shop.deployment),
+        **judging_stages(shop, ledger),
     }
 
 
-def _undoers(shop: Workshop) -> Mapping[str, ClusterUndo]:
+def _undoers(shop: Workshop) -> Mapping[str, Undo]:
+    def undo_workload(arguments: Mapping[str, str]) -> None:
+        # A cluster that is gone has taken what was broken with it.
+        if _identity(shop):
+            WorkloadUndo(Injector(shop.api(), ledger_of(shop)))(arguments)
+
     return {
         CLUSTER_ENTRY: ClusterUndo(
             identity=lambda: _identity(shop),
             whole=lambda: _phase(shop) is Phase.READY,
             remove=lambda: take_down(shop, images=False),
-        )
+        ),
+        WORKLOAD_ENTRY: undo_workload,
     }
 
 

@@ -109,10 +109,11 @@ class KubernetesApi:
             raise
         return dict(parsed)
 
-    def delete(self, path: str) -> None:
-        """Delete the object of a path; no error when it is gone."""
+    def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
+        """Delete the object of a path; no error when it is gone. Without a grace its own one counts."""
+        query = [] if grace_seconds is None else [("gracePeriodSeconds", str(grace_seconds))]
         try:
-            self._call("DELETE", path)
+            self._call("DELETE", path, query=query)
         except EnvironmentNotReadyError as error:
             if error.code != "API_NOT_FOUND":
                 raise

@@ -103,6 +103,24 @@ class Limits(_Strict):
     max_host_load_per_core: Annotated[float, Field(strict=True, gt=0)]
 
 
+class Objectives(_Strict):
+    """What the shop promises of orders."""
+
+    order_accepted_ratio: Annotated[float, Field(strict=True, gt=0, le=1)]
+    order_p95_seconds: Annotated[float, Field(strict=True, gt=0)]
+    order_end_seconds: Annotated[float, Field(strict=True, gt=0)]
+    recovery_seconds: Annotated[float, Field(strict=True, gt=0)]
+
+
+class Flows(_Strict):
+    """What a run offers, on the smallest profile."""
+
+    load_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
+    load_seconds: Annotated[float, Field(strict=True, gt=0)]
+    chaos_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
+    chaos_control_seconds: Annotated[float, Field(strict=True, gt=0)]
+
+
 class Profile(_Strict):
     """A size of the cluster."""
 
@@ -130,6 +148,8 @@ class Catalogue(_Strict):
     node_ports: NodePorts
     network: Network
     limits: Limits
+    objectives: Objectives
+    flows: Flows
     profiles: dict[str, Profile]
     timings: dict[Timing, TimingSettings]
 

@@ -38,8 +38,12 @@ _OF_ERROR_CODES = {ExitCode.ENVIRONMENT: Ending.ENVIRONMENT, ExitCode.USAGE: End
 _ENDS_THE_RUN = (Ending.INTERRUPTED, Ending.ABORTED, Ending.ERROR)
 
 
-class OvertimeError(BaseException):
-    """A stage used up its time; no `except Exception` on the way may take it for something else."""
+class OvertimeError(KeyboardInterrupt):
+    """A stage used up its time.
+
+    A kind of KeyboardInterrupt, because that alone passes through everything: through `except Exception`, and
+    out of asyncio, which gives any other exception to the task that happened to run.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,10 @@ class Runner:
         try:
             with time_limit(spec.limit_seconds):
                 self.stages[spec.name](room)
-        except KeyboardInterrupt:
-            return Ending.INTERRUPTED, "interrupted"
         except OvertimeError:
             return _unfinished(spec, room), f"it did not come to an end within {spec.limit_seconds:.0f} s"
+        except KeyboardInterrupt:
+            return Ending.INTERRUPTED, "interrupted"
         except StopConditionError as stop:
             return Ending.ABORTED, str(stop)
         except RehearsalError as error:

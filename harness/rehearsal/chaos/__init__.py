@@ -1,0 +1,1 @@
+"""Chaos: faults that are proven, undone and audited."""

@@ -1,0 +1,80 @@
+"""One experiment: a flow of orders, a window without the fault, the fault, the way back, the flow's end.
+
+The flow never stops for the fault. What was seen is handed over as it is; judging is for `judging`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from rehearsal.chaos.injecting import Extent, Injector, Kill, Workload
+from rehearsal.load.flow import Flow
+
+_PROBE_SECONDS = 0.5  # how often the cluster is asked whether the workload is whole
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What is to be tried."""
+
+    id: str
+    workload: Workload
+    extent: Extent
+    control_seconds: float  # of the flow before the fault: the shop must be well then
+    recovery_seconds: float  # how long the way back may take
+
+    @property
+    def title(self) -> str:
+        """What is done, in words."""
+        return f"kill {self.extent} of {self.workload.name}"
+
+
+@dataclass(slots=True)
+class Observation:
+    """What was seen; times are seconds since the flow began."""
+
+    experiment: Experiment
+    injected: float | None = None
+    victims: tuple[str, ...] = ()
+    proven: bool = False  # every pod that was hit is gone
+    in_flight: int = 0  # orders without an answer when the fault was made
+    whole: float | None = None  # when the workload had all its replicas again
+    problems: list[str] = field(default_factory=list)
+
+
+async def run(experiment: Experiment, flow: Flow, injector: Injector) -> Observation:
+    """Run one experiment to the end of its flow."""
+    seen = Observation(experiment)
+    offering = asyncio.create_task(flow.run())
+    try:
+        await asyncio.sleep(experiment.control_seconds)
+        await _fault(experiment, flow, injector, seen)
+        await offering
+    finally:
+        offering.cancel()
+        flow.history.fault_id = ""
+    return seen
+
+
+async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: Observation) -> None:
+    flow.history.fault_id = experiment.id
+    seen.in_flight = flow.in_flight()
+    seen.injected = flow.now
+    # In threads: the client of the API blocks, and the flow must not wait for it.
+    kill = await asyncio.to_thread(injector.kill, experiment.workload, experiment.extent)
+    seen.victims = tuple(pod.name for pod in kill.victims)
+    bound = seen.injected + experiment.recovery_seconds
+    while flow.now < bound and seen.whole is None:
+        seen.in_flight = max(seen.in_flight, flow.in_flight())
+        await asyncio.to_thread(_look, injector, kill, flow, seen)
+        await asyncio.sleep(_PROBE_SECONDS)
+    flow.history.fault_id = ""
+    if seen.whole is not None:
+        injector.ledger.strike(kill.entry)
+
+
+def _look(injector: Injector, kill: Kill, flow: Flow, seen: Observation) -> None:
+    seen.proven = seen.proven or injector.gone(kill)
+    if seen.proven and injector.whole(kill.workload):
+        seen.whole = flow.now

@@ -1,0 +1,174 @@
+"""Faults on pods: what is hit, the proof that it was, and the way back.
+
+Every fault stands in the ledger before it is made. Only namespaces that carry the project's own label are
+touched, whatever the caller asks for. Whether the shop stood it is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.ledger import Entry, Ledger
+from rehearsal.core.waiting import NotYet, wait_until
+
+OWN_LABEL = ("app.kubernetes.io/part-of", "mambogo-rehearsal")
+WORKLOAD_ENTRY = "workload"
+_WHOLE_SECONDS = 240.0  # images are on the node; what takes longer does not come back by itself
+
+
+class PodApi(Protocol):
+    """The part of a Kubernetes API client that is needed here."""
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        """Return what a path answers, parsed; None for 404."""
+
+    def delete(self, path: str, *, grace_seconds: int) -> None:
+        """Delete an object; nothing happens when it is gone already."""
+
+
+class Extent(StrEnum):
+    """How many pods of a workload a fault hits."""
+
+    ONE = "one"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod, as far as a fault is concerned."""
+
+    name: str
+    uid: str
+    ready: bool
+    ending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment, by the label that its pods carry."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A kill that was made: which pods were hit."""
+
+    workload: Workload
+    victims: tuple[Pod, ...]
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Injector:
+    """Kills pods without grace, and knows when a workload is whole again."""
+
+    api: PodApi
+    ledger: Ledger
+
+    def pods(self, workload: Workload) -> tuple[Pod, ...]:
+        """Return the workload's pods that are there."""
+        selector = f"labelSelector=app%3D{workload.name}"
+        found = self.api.get(f"/api/v1/namespaces/{workload.namespace}/pods?{selector}") or {}
+        return tuple(sorted((_pod(item) for item in found.get("items", ())), key=lambda pod: pod.name))
+
+    def kill(self, workload: Workload, extent: Extent) -> Kill:
+        """Delete one or all ready pods at once, as a node that loses power would.
+
+        Raises ConfigurationError for a namespace that is not the project's, EnvironmentNotReadyError when no
+        pod is there to be killed.
+        """
+        self._require_own(workload.namespace)
+        ready = [pod for pod in self.pods(workload) if pod.ready and not pod.ending]
+        if not ready:
+            raise EnvironmentNotReadyError(
+                "NO_POD_TO_KILL",
+                f"{workload.name} has no ready pod",
+                hint=f"`kubectl get pods -n {workload.namespace}` shows why.",
+            )
+        victims = tuple(ready[:1] if extent is Extent.ONE else ready)
+        entry = self.ledger.enter(
+            WORKLOAD_ENTRY,
+            f"{len(victims)} killed pods of {workload.name}",
+            namespace=workload.namespace,
+            name=workload.name,
+        )
+        for pod in victims:
+            self.api.delete(f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}", grace_seconds=0)
+        return Kill(workload, victims, entry)
+
+    def gone(self, kill: Kill) -> bool:
+        """Return whether none of the pods that were hit is there any more: the proof of the fault."""
+        there = {pod.uid for pod in self.pods(kill.workload)}
+        return not there & {pod.uid for pod in kill.victims}
+
+    def whole(self, workload: Workload) -> bool:
+        """Return whether the workload has every replica that it wants, ready."""
+        found = self.api.get(f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}")
+        if found is None:
+            return False
+        status = found.get("status", {})
+        wanted = found["spec"].get("replicas", 1)
+        counts = (status.get(name, 0) for name in ("readyReplicas", "updatedReplicas", "replicas"))
+        return all(count == wanted for count in counts)
+
+    def _require_own(self, namespace: str) -> None:
+        found = self.api.get(f"/api/v1/namespaces/{namespace}") or {}
+        key, value = OWN_LABEL
+        if found.get("metadata", {}).get("labels", {}).get(key) != value:
+            raise ConfigurationError(
+                "NAMESPACE_NOT_OURS",
+                f"namespace {namespace} does not carry {key}={value}: no fault is injected into it",
+                hint="Label it so if faults may be injected there.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadUndo:
+    """Undoes a kill: the controller makes new pods, and is awaited."""
+
+    injector: Injector
+    timeout_seconds: float = _WHOLE_SECONDS
+
+    def __call__(self, arguments: Mapping[str, str]) -> None:
+        """Wait until the workload is whole. Raises WaitTimeoutError when it does not become so."""
+        workload = Workload(arguments["namespace"], arguments["name"])
+        if not self._is_there(workload):
+            return  # its cluster or its deployment was removed since
+
+        def probe() -> bool:
+            if self.injector.whole(workload):
+                return True
+            raise NotYet(_described(self.injector.pods(workload)))
+
+        wait_until(
+            f"every replica of {workload.name}",
+            probe,
+            timeout_seconds=self.timeout_seconds,
+            hint=f"`kubectl describe pods -n {workload.namespace} -l app={workload.name}`",
+            interval_seconds=0.5,
+        )
+
+    def _is_there(self, workload: Workload) -> bool:
+        path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
+        return self.injector.api.get(path) is not None
+
+
+def _pod(item: Mapping[str, Any]) -> Pod:
+    metadata = item["metadata"]
+    conditions = {one["type"]: one["status"] for one in item.get("status", {}).get("conditions", ())}
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ready=conditions.get("Ready") == "True",
+        ending="deletionTimestamp" in metadata,
+    )
+
+
+def _described(pods: Sequence[Pod]) -> str:
+    return ", ".join(f"{pod.name} {'ready' if pod.ready else 'not ready'}" for pod in pods) or "no pod"

@@ -1,0 +1,11 @@
+"""The kinds of checks that the contract engine makes."""
+
+from __future__ import annotations
+
+from rehearsal.core.checks import CheckKind, Severity
+
+DRIFT = CheckKind("contract.drift", "The live contract is the committed one", Severity.MEDIUM)
+ORDER = CheckKind("contract.order", "An order comes to its confirmation", Severity.CRITICAL)
+TOKEN = CheckKind("contract.token", "Without a token nothing is given away", Severity.CRITICAL)
+OWNER = CheckKind("contract.owner", "Nobody sees another user's order", Severity.CRITICAL)
+CHECKS = (DRIFT, ORDER, TOKEN, OWNER)

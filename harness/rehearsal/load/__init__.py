@@ -1,0 +1,1 @@
+"""Load: what is offered to the shop, whatever it answers, and what became of it."""

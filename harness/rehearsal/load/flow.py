@@ -1,0 +1,175 @@
+"""A flow of orders at a fixed rate, each followed to its end.
+
+The model is open: an order is due at its time, whether or not the shop has answered the one before, and its
+latency counts from when it was due. A shopper who gets no clear answer asks again under the same key, as the
+shop's documents ask of clients. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+
+from rehearsal.shop.answers import Answer, Kind
+from rehearsal.shop.client import Line, Shop
+from rehearsal.shop.history import History
+
+ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
+_LONGEST_RETRY_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPlan:
+    """What is offered."""
+
+    name: str
+    rate_per_second: float
+    seconds: float
+    users: tuple[str, ...]
+    products: tuple[str, ...]
+    seed: int
+    patience_seconds: float = 60.0  # how long a shopper asks again for a clear answer
+    end_seconds: float = 60.0  # how long after its acknowledgement an order may take to its end
+    retry_seconds: float = 0.5  # before a shopper asks again, doubled each time
+    poll_seconds: float = 0.5  # how often a shopper looks what became of an order
+
+    @property
+    def arrivals(self) -> int:
+        """How many orders are due."""
+        return round(self.rate_per_second * self.seconds)
+
+
+@dataclass(slots=True)
+class Placed:
+    """One order of the flow, as far as its shopper knows."""
+
+    op_id: str
+    user: str
+    key: str
+    due: float  # seconds since the flow began
+    late_seconds: float = 0.0  # how much later than due it was sent: the generator's own fault
+    attempts: int = 0
+    answer: Answer | None = None
+    answered: float | None = None  # seconds since the flow began
+    state: str = ""  # the last one seen
+    ended: float | None = None
+
+    @property
+    def order_id(self) -> str:
+        """The order's id; empty when it was never acknowledged."""
+        return str(self.answer.body.get("order_id", "")) if self.acknowledged and self.answer else ""
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the shop said that it has the order."""
+        return self.answer is not None and self.answer.kind is Kind.OK
+
+    @property
+    def latency_seconds(self) -> float | None:
+        """From when it was due to its clear answer."""
+        return None if self.answered is None else self.answered - self.due
+
+
+@dataclass(slots=True)
+class Flow:
+    """A flow under way, or at its end."""
+
+    plan: FlowPlan
+    shop: Shop
+    history: History
+    orders: list[Placed] = field(default_factory=list)
+    began_at: float = 0.0  # Unix time
+    _began: float = 0.0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the flow began."""
+        return monotonic() - self._began
+
+    def in_flight(self) -> int:
+        """Return how many orders were sent and have no clear answer yet."""
+        return sum(one.attempts > 0 and one.answered is None for one in self.orders)
+
+    def acknowledged_between(self, start: float, end: float) -> int:
+        """Return how many orders were acknowledged in a window of the flow's time."""
+        times = (one.answered for one in self.orders if one.acknowledged and one.answered is not None)
+        return sum(start <= at < end for at in times)
+
+    async def run(self) -> None:
+        """Offer everything, follow everything to its end or past its bound."""
+        draw = random.Random(self.plan.seed)  # noqa: S311 - a load, no secret
+        self.began_at, self._began = time(), monotonic()
+        shoppers: list[asyncio.Task[None]] = []
+        for number in range(self.plan.arrivals):
+            due = number / self.plan.rate_per_second
+            await asyncio.sleep(max(0.0, due - self.now))
+            one = self._next(draw, number, due)
+            one.late_seconds = self.now - due
+            lines = [Line(draw.choice(self.plan.products), draw.randint(1, 3))]
+            shoppers.append(asyncio.create_task(self._shopper(one, lines)))
+        await asyncio.gather(*shoppers)
+
+    def _next(self, draw: random.Random, number: int, due: float) -> Placed:
+        key = str(uuid.UUID(int=draw.getrandbits(128), version=4))
+        # The run's seed may be used twice on the same cluster; its keys must not meet again.
+        key = str(uuid.uuid5(uuid.UUID(key), str(self.history.path)))
+        user = self.plan.users[number % len(self.plan.users)]
+        one = Placed(f"{self.plan.name}-{number}", user, key, due)
+        self.orders.append(one)
+        return one
+
+    async def _shopper(self, one: Placed, lines: Sequence[Line]) -> None:
+        await self._place(one, lines)
+        if one.acknowledged:
+            await self._follow(one)
+
+    async def _place(self, one: Placed, lines: Sequence[Line]) -> None:
+        wanted = [[line.product_id, line.quantity] for line in lines]
+        digest = hashlib.sha256(repr(wanted).encode()).hexdigest()
+        pause = self.plan.retry_seconds
+        while True:
+            one.attempts += 1
+            said = {"process": one.user, "op_id": one.op_id, "f": "place_order", "idem_key": one.key,
+                    "req_hash": digest, "attempt": one.attempts}  # fmt: skip
+            self.history.append(type="invoke", value={"lines": wanted}, **said)
+            answer = await self.shop.place_order(one.user, lines, key=one.key)
+            self.history.append(type=answer.kind.value, **_answered(answer), **said)
+            one.answer = answer
+            if answer.kind is not Kind.INFO:
+                one.answered = self.now
+                one.state = str(answer.body.get("state", ""))
+                return
+            if self.now - one.due > self.plan.patience_seconds:
+                return
+            await asyncio.sleep(max(pause, answer.retry_after_seconds))
+            pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+
+    async def _follow(self, one: Placed) -> None:
+        bound = self.now + self.plan.end_seconds
+        attempt = 0
+        while one.state not in ENDS:
+            await asyncio.sleep(self.plan.poll_seconds)
+            attempt += 1
+            said = {"process": one.user, "op_id": one.op_id, "f": "get_order", "attempt": attempt}
+            self.history.append(type="invoke", value={"order_id": one.order_id}, **said)
+            answer = await self.shop.order(one.user, one.order_id)
+            self.history.append(type=answer.kind.value, **_answered(answer), **said)
+            if answer.kind is Kind.OK:
+                one.state = str(answer.body["state"])
+            if self.now > bound:
+                break
+        if one.state in ENDS:
+            one.ended = self.now
+
+
+def _answered(answer: Answer) -> dict[str, object]:
+    names = ("order_id", "state", "reason", "total_minor", "currency", "code")
+    value = {name: answer.body[name] for name in names if name in answer.body}
+    if answer.error:
+        value["error"] = answer.error
+    return {"value": value, "http_status": answer.status, "pod": answer.pod}

@@ -1,0 +1,135 @@
+"""Adapter: the shop's operations by HTTP, through the gateway.
+
+An answer that did not come is an answer, too: nothing here raises for it, and nothing is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+
+from rehearsal.shop.answers import Answer, Kind, kind_of
+from rehearsal.shop.tokens import Tokens
+
+ADMINISTRATOR = "administrator"
+_TIMEOUT_SECONDS = 12.0  # longer than the gateway's longest deadline: it is the one to answer
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an order."""
+
+    product_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewProduct:
+    """A product that a run makes for itself."""
+
+    sku: str
+    name: str
+    price_minor: int
+    category: str = "rehearsal"
+    currency: str = "EUR"
+
+
+class Shop(Protocol):
+    """What can be asked of the shop."""
+
+    async def place_order(self, user: str, lines: Sequence[Line], *, key: str) -> Answer:
+        """Place an order under an idempotency key."""
+
+    async def order(self, user: str, order_id: str) -> Answer:
+        """Get one order."""
+
+    async def orders(self, user: str, cursor: str = "") -> Answer:
+        """Get a page of a user's orders."""
+
+    async def create_product(self, product: NewProduct) -> Answer:
+        """Add a product to the catalogue."""
+
+    async def set_stock(self, product_id: str, quantity: int) -> Answer:
+        """Give a product its first stock."""
+
+
+class HttpShop:
+    """The gateway behind `Shop`."""
+
+    def __init__(self, client: httpx.AsyncClient, tokens: Tokens) -> None:
+        self._client = client
+        self._tokens = tokens
+
+    async def place_order(self, user: str, lines: Sequence[Line], *, key: str) -> Answer:
+        """Place an order under an idempotency key."""
+        content = {"lines": [{"product_id": one.product_id, "quantity": one.quantity} for one in lines]}
+        return await self._as(user, "POST", "/api/orders", json=content, headers={"Idempotency-Key": key})
+
+    async def order(self, user: str, order_id: str) -> Answer:
+        """Get one order."""
+        return await self._as(user, "GET", f"/api/orders/{order_id}")
+
+    async def orders(self, user: str, cursor: str = "") -> Answer:
+        """Get a page of a user's orders."""
+        query = {"limit": str(_PAGE)} | ({"cursor": cursor} if cursor else {})
+        return await self._as(user, "GET", "/api/orders", params=query)
+
+    async def create_product(self, product: NewProduct) -> Answer:
+        """Add a product to the catalogue."""
+        content = {
+            "sku": product.sku,
+            "name": product.name,
+            "category": product.category,
+            "currency": product.currency,
+            "price_minor": product.price_minor,
+        }
+        return await self._as(ADMINISTRATOR, "POST", "/api/products", json=content)
+
+    async def set_stock(self, product_id: str, quantity: int) -> Answer:
+        """Give a product its first stock."""
+        path = f"/api/inventory/{product_id}"
+        return await self._as(ADMINISTRATOR, "PUT", path, json={"initial": quantity})
+
+    async def anonymous(self, method: str, path: str) -> Answer:
+        """Ask without a token."""
+        return await self._ask(method, path)
+
+    async def _as(self, user: str, method: str, path: str, **content: Any) -> Answer:
+        bearer = await self._tokens.bearer(user)
+        headers = {**content.pop("headers", {}), "Authorization": f"Bearer {bearer}"}
+        return await self._ask(method, path, headers=headers, **content)
+
+    async def _ask(self, method: str, path: str, **content: Any) -> Answer:
+        try:
+            answer = await self._client.request(method, path, **content)
+        except httpx.HTTPError as error:
+            return Answer(Kind.INFO, error=f"{type(error).__name__}: {error}")
+        return Answer(
+            kind_of(answer.status_code),
+            answer.status_code,
+            _body(answer),
+            answer.headers.get("X-Served-By", ""),
+            retry_after_seconds=_seconds(answer.headers.get("Retry-After", "")),
+        )
+
+
+def http_client(base_url: str) -> httpx.AsyncClient:
+    """Return a client of the gateway; no proxy of this machine stands between."""
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+    return httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_SECONDS, limits=limits, trust_env=False)
+
+
+def _body(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {"items": content}
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isdecimal() else 0.0
