@@ -1,12 +1,13 @@
 """One experiment: a flow of orders, a window without the fault, the fault, the way back, the flow's end.
 
-The flow never stops for the fault. What was seen is handed over as it is; judging is for `judging`.
+The flow never stops for the fault; it ends a while after the shop has recovered. What was seen is handed over
+as it is; judging is for `judging`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rehearsal.chaos.injecting import Extent, Injector, Kill, Workload
 from rehearsal.load.flow import Flow
@@ -23,6 +24,12 @@ class Experiment:
     extent: Extent
     control_seconds: float  # of the flow before the fault: the shop must be well then
     recovery_seconds: float  # how long the way back may take
+    tail_seconds: float = 5.0  # of the flow after the way back: the shop must work again
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long its flow lasts when there is no recovery."""
+        return self.control_seconds + self.recovery_seconds + self.tail_seconds
 
     @property
     def title(self) -> str:
@@ -40,7 +47,6 @@ class Observation:
     proven: bool = False  # every pod that was hit is gone
     in_flight: int = 0  # orders without an answer when the fault was made
     whole: float | None = None  # when the workload had all its replicas again
-    problems: list[str] = field(default_factory=list)
 
 
 async def run(experiment: Experiment, flow: Flow, injector: Injector) -> Observation:
@@ -70,6 +76,7 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
         await asyncio.to_thread(_look, injector, kill, flow, seen)
         await asyncio.sleep(_PROBE_SECONDS)
     flow.history.fault_id = ""
+    flow.until = flow.now + experiment.tail_seconds
     if seen.whole is not None:
         injector.ledger.strike(kill.entry)
 

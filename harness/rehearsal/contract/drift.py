@@ -46,7 +46,7 @@ def differences(committed: Any, live: Any, pointer: str = "") -> Iterator[Differ
     elif isinstance(committed, list) and isinstance(live, list) and len(committed) == len(live):
         for index, (one, other) in enumerate(zip(committed, live, strict=True)):
             yield from differences(one, other, f"{pointer}/{index}")
-    elif committed != live:
+    elif _text(committed) != _text(live):
         yield Difference(pointer, _cut(committed), _cut(live))
 
 
@@ -80,5 +80,10 @@ def _short(document: Mapping[str, Any], key: str) -> str | None:
 
 
 def _cut(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    text = _text(value)
     return text if len(text) <= _LONGEST_CHARACTERS else f"{text[:_LONGEST_CHARACTERS]} ..."
+
+
+def _text(value: Any) -> str:
+    # By their text: to Python, true and 1 are equal.
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
 import uuid
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ class Flow:
     history: History
     orders: list[Placed] = field(default_factory=list)
     began_at: float = 0.0  # Unix time
+    until: float = math.inf  # seconds since it began, after which nothing more is offered
     _began: float = 0.0
 
     @property
@@ -107,6 +109,8 @@ class Flow:
         shoppers: list[asyncio.Task[None]] = []
         for number in range(self.plan.arrivals):
             due = number / self.plan.rate_per_second
+            if due > self.until:
+                break
             await asyncio.sleep(max(0.0, due - self.now))
             one = self._next(draw, number, due)
             one.late_seconds = self.now - due

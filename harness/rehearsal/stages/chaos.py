@@ -21,7 +21,6 @@ from rehearsal.stages.room import Room
 
 _PRODUCTS = 3
 _UNITS = 1_000_000
-_TAIL_SECONDS = 5.0  # of the flow after the longest allowed recovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class ChaosStage:
             plan = FlowPlan(
                 experiment.title,
                 self.rate_per_second,
-                experiment.control_seconds + experiment.recovery_seconds + _TAIL_SECONDS,
+                experiment.longest_seconds,
                 OF_CHAOS,
                 products,
                 room.seed,

@@ -1,0 +1,65 @@
+"""Pods, a Deployment and its controller in memory, driven by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.chaos.injecting import OWN_LABEL, Workload
+
+ORDERS = Workload("mambogo-production", "order-service")
+
+
+@dataclass
+class FakeCluster:
+    """`PodApi`: deleted pods are replaced after so many looks."""
+
+    wanted: int = 2
+    looks_until_back: int = 3
+    labels: dict[str, str] = field(default_factory=lambda: dict([OWN_LABEL]))
+    ignores_deletes: bool = False
+    deployed: bool = True
+    deleted: list[str] = field(default_factory=list)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    _made: int = 0
+    _looks: int = 0
+
+    def __post_init__(self) -> None:
+        self._fill()
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        """Answer as the API server does; each look lets the controller work."""
+        if path == f"/api/v1/namespaces/{ORDERS.namespace}":
+            return {"metadata": {"labels": self.labels}}
+        if "/deployments/" in path:
+            return self._deployment() if self.deployed else None
+        assert path.endswith("labelSelector=app%3Dorder-service")
+        return {"items": list(self.pods)}
+
+    def delete(self, path: str, *, grace_seconds: int) -> None:
+        """Delete a pod at once."""
+        assert grace_seconds == 0
+        name = path.rsplit("/", 1)[1]
+        self.deleted.append(name)
+        if not self.ignores_deletes:
+            self.pods = [pod for pod in self.pods if pod["metadata"]["name"] != name]
+            self._looks = 0
+
+    def _deployment(self) -> Mapping[str, Any]:
+        self._looks += 1
+        if self._looks >= self.looks_until_back:
+            self._fill()
+        count = len(self.pods)
+        status = {"readyReplicas": count, "updatedReplicas": count, "replicas": count}
+        return {"spec": {"replicas": self.wanted}, "status": status}
+
+    def _fill(self) -> None:
+        while len(self.pods) < self.wanted:
+            self._made += 1
+            self.pods.append(
+                {
+                    "metadata": {"name": f"order-{self._made}", "uid": f"uid-{self._made}"},
+                    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+                }
+            )

@@ -1,0 +1,174 @@
+"""A whole experiment on fakes: each planted fault of the shop is found and named; sabotage never passes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rehearsal.chaos import experiment as experiments
+from rehearsal.chaos.auditing import read_lists
+from rehearsal.chaos.experiment import Experiment
+from rehearsal.chaos.injecting import Extent, Injector
+from rehearsal.chaos.judging import judge
+from rehearsal.core.checks import Check
+from rehearsal.core.ledger import Ledger
+from rehearsal.core.verdicts import Verdict
+from rehearsal.load.flow import Flow
+from rehearsal.shop import history
+from rehearsal.shop.answers import Answer
+from rehearsal.shop.history import History
+
+from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.load.flows import PLAN
+from tests.shop.fakes import SILENT, FakeShop, refusing
+
+AUDIT = ("chaos.lost", "chaos.doubled", "chaos.stuck")
+# The control window leaves its last second out, so it must be longer than that; ten orders are due in it.
+_CONTROL_SECONDS = 1.2
+_PLAN = replace(PLAN, rate_per_second=50.0, seconds=100.0)
+_DURING = 62  # the number of an order that is due after the fault
+EXPERIMENT = Experiment("kill", ORDERS, Extent.ALL, _CONTROL_SECONDS, recovery_seconds=60.0, tail_seconds=0.2)
+
+
+@pytest.fixture(autouse=True)
+def _asks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "_PROBE_SECONDS", 0.05)
+
+
+def _run(
+    folder: Path,
+    shop: FakeShop | None = None,
+    cluster: FakeCluster | None = None,
+    *,
+    experiment: Experiment = EXPERIMENT,
+    patience: float = 60.0,
+    end: float = 60.0,
+) -> Mapping[str, Check]:
+    asked = shop or FakeShop()
+    plan = replace(_PLAN, patience_seconds=patience, end_seconds=end)
+    injector = Injector(cluster or FakeCluster(looks_until_back=6), Ledger(folder / "ledger"))
+
+    async def run() -> list[Check]:
+        before = await read_lists(asked, plan.users)
+        with History(folder / "kill.jsonl") as written:
+            flow = Flow(plan, asked, written)
+            seen = await experiments.run(experiment, flow, injector)
+        after = await read_lists(asked, plan.users)
+        evidence = ("chaos/kill.jsonl",)
+        return list(judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence))
+
+    return {check.id: check for check in asyncio.run(run())}
+
+
+def _failed(checks: Mapping[str, Check]) -> list[str]:
+    return [id_ for id_, check in checks.items() if check.verdict is Verdict.FAIL]
+
+
+def _invalid(checks: Mapping[str, Check]) -> set[str]:
+    return {id_ for id_, check in checks.items() if check.verdict is Verdict.INVALID}
+
+
+def test_shop_that_stands_the_fault_gives_no_finding(tmp_path: Path) -> None:
+    assert {check.verdict for check in _run(tmp_path).values()} == {Verdict.PASS}
+
+
+def test_experiment_leaves_nothing_to_be_undone(tmp_path: Path) -> None:
+    _run(tmp_path)
+
+    assert Ledger(tmp_path / "ledger").entries() == []
+
+
+def test_history_says_which_entries_were_written_during_the_fault(tmp_path: Path) -> None:
+    _run(tmp_path)
+    faults = [entry.fault_id for entry in history.read(tmp_path / "kill.jsonl")]
+
+    assert (faults[0], faults[-1]) == ("", "")
+    assert "kill" in faults
+
+
+def test_order_that_was_acknowledged_and_lost_is_found(tmp_path: Path) -> None:
+    shop = FakeShop(forgets=lambda number: number == _DURING)
+    checks = _run(tmp_path, shop, end=0.0)
+
+    assert "chaos.lost" in _failed(checks)
+    assert checks["chaos.lost"].sentence.startswith("1 of ")
+
+
+def test_order_that_is_there_twice_is_found(tmp_path: Path) -> None:
+    checks = _run(tmp_path, FakeShop(doubles=lambda number: number == _DURING))
+
+    assert _failed(checks) == ["chaos.doubled"]
+
+
+def test_order_without_a_clear_answer_may_be_there_once(tmp_path: Path) -> None:
+    shop = FakeShop(trouble=lambda number: SILENT if number == _DURING else None, happens=lambda number: True)
+    checks = _run(tmp_path, shop, patience=0.0)
+
+    assert checks["chaos.doubled"].verdict is Verdict.PASS
+
+
+def test_order_that_does_not_end_is_found_with_its_state(tmp_path: Path) -> None:
+    checks = _run(tmp_path, FakeShop(moves=lambda state: "RESERVED"), end=0.0)
+
+    assert _failed(checks) == ["chaos.stuck"]
+    assert "RESERVED" in checks["chaos.stuck"].observed
+
+
+def test_workload_that_does_not_come_back_is_found(tmp_path: Path) -> None:
+    quick = replace(EXPERIMENT, recovery_seconds=0.4)
+    checks = _run(tmp_path, cluster=FakeCluster(looks_until_back=100_000), experiment=quick)
+
+    assert _failed(checks) == ["chaos.recovery"]
+
+
+def test_shop_that_takes_no_order_any_more_is_found(tmp_path: Path) -> None:
+    shop = FakeShop(trouble=lambda number: refusing(503) if number > 61 else None)
+    quick = replace(EXPERIMENT, recovery_seconds=0.5)
+    checks = _run(tmp_path, shop, experiment=quick, patience=0.0)
+
+    assert _failed(checks) == ["chaos.recovery"]
+
+
+def test_injector_that_does_nothing_never_passes(tmp_path: Path) -> None:
+    quick = replace(EXPERIMENT, recovery_seconds=0.4)
+    checks = _run(tmp_path, cluster=FakeCluster(ignores_deletes=True), experiment=quick)
+
+    assert _failed(checks) == []
+    assert {"chaos.injected", "chaos.recovery", *AUDIT} <= _invalid(checks)
+
+
+def test_shop_that_was_not_well_before_never_passes(tmp_path: Path) -> None:
+    shop = FakeShop(trouble=lambda number: refusing(503) if number in (3, 5, 7) else None)
+    checks = _run(tmp_path, shop)
+
+    assert {"chaos.control", "chaos.recovery", *AUDIT} == _invalid(checks)
+
+
+def test_lists_that_cannot_be_read_never_pass(tmp_path: Path) -> None:
+    class Closed(FakeShop):
+        async def orders(self, user: str, cursor: str = "") -> Answer:
+            return refusing(503)
+
+    assert _invalid(_run(tmp_path, Closed())) == {"chaos.lost", "chaos.doubled"}
+
+
+def test_lost_order_is_a_fact_even_when_nothing_was_proven(tmp_path: Path) -> None:
+    quick = replace(EXPERIMENT, recovery_seconds=0.4)
+    shop = FakeShop(forgets=lambda number: number == 1)
+    checks = _run(tmp_path, shop, FakeCluster(ignores_deletes=True), experiment=quick, end=0.0)
+
+    assert "chaos.lost" in _failed(checks)
+
+
+def test_list_of_a_shopper_is_read_to_its_end() -> None:
+    shop = FakeShop()
+
+    async def read() -> tuple[str, ...]:
+        for number in range(5):
+            await shop.place_order("anna", [], key=str(number))
+        return (await read_lists(shop, ["anna"])).orders["anna"]
+
+    assert len(asyncio.run(read())) == 5

@@ -1,0 +1,108 @@
+"""Killing pods: only where it is allowed, proven, in the ledger before it is done, and undone by waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from rehearsal.chaos.injecting import Extent, Injector, WorkloadUndo
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.ledger import Ledger
+from rehearsal.core.waiting import WaitTimeoutError
+
+from tests.chaos.fakes import ORDERS, FakeCluster
+
+ARGUMENTS = {"namespace": ORDERS.namespace, "name": ORDERS.name}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Return an empty ledger."""
+    return Ledger(tmp_path)
+
+
+@pytest.mark.parametrize(("extent", "hit"), [(Extent.ONE, 1), (Extent.ALL, 3)])
+def test_as_many_pods_are_killed_as_was_asked_for(ledger: Ledger, extent: Extent, hit: int) -> None:
+    cluster = FakeCluster(wanted=3)
+    kill = Injector(cluster, ledger).kill(ORDERS, extent)
+
+    assert len(kill.victims) == len(cluster.deleted) == hit
+
+
+def test_kill_is_proven_when_the_pods_are_gone(ledger: Ledger) -> None:
+    injector = Injector(FakeCluster(), ledger)
+
+    assert injector.gone(injector.kill(ORDERS, Extent.ALL))
+
+
+def test_pod_of_the_same_name_with_another_uid_is_no_survivor(ledger: Ledger) -> None:
+    cluster = FakeCluster(wanted=1)
+    injector = Injector(cluster, ledger)
+    kill = injector.kill(ORDERS, Extent.ONE)
+    cluster.pods = [{"metadata": {"name": kill.victims[0].name, "uid": "another"}, "status": {}}]
+
+    assert injector.gone(kill)
+
+
+def test_kill_that_had_no_effect_is_not_proven(ledger: Ledger) -> None:
+    injector = Injector(FakeCluster(ignores_deletes=True), ledger)
+
+    assert not injector.gone(injector.kill(ORDERS, Extent.ALL))
+
+
+def test_kill_stands_in_the_ledger_before_it_is_made(ledger: Ledger) -> None:
+    class Dying(FakeCluster):
+        def delete(self, path: str, *, grace_seconds: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Injector(Dying(), ledger).kill(ORDERS, Extent.ONE)
+
+    assert [dict(entry.arguments) for entry in ledger.entries()] == [ARGUMENTS]
+
+
+@pytest.mark.parametrize("labels", [{}, {"app.kubernetes.io/part-of": "something-else"}])
+def test_namespace_of_somebody_else_is_not_touched(ledger: Ledger, labels: dict[str, str]) -> None:
+    cluster = FakeCluster(labels=labels)
+    with pytest.raises(ConfigurationError, match="does not carry"):
+        Injector(cluster, ledger).kill(ORDERS, Extent.ALL)
+
+    assert (cluster.deleted, ledger.entries()) == ([], [])
+
+
+def test_without_a_ready_pod_there_is_nothing_to_kill(ledger: Ledger) -> None:
+    with pytest.raises(EnvironmentNotReadyError, match="no ready pod"):
+        Injector(FakeCluster(wanted=0), ledger).kill(ORDERS, Extent.ALL)
+
+
+def test_workload_is_whole_when_its_replicas_are_back(ledger: Ledger) -> None:
+    injector = Injector(FakeCluster(looks_until_back=2), ledger)
+    injector.kill(ORDERS, Extent.ALL)
+
+    assert [injector.whole(ORDERS) for _ in range(2)] == [False, True]
+
+
+def test_undoing_waits_until_the_workload_is_whole(ledger: Ledger) -> None:
+    cluster = FakeCluster(looks_until_back=2)
+    injector = Injector(cluster, ledger)
+    injector.kill(ORDERS, Extent.ALL)
+    WorkloadUndo(injector, timeout_seconds=60)(ARGUMENTS)
+
+    assert len(cluster.pods) == cluster.wanted
+
+
+def test_workload_that_does_not_come_back_is_said_with_its_pods(ledger: Ledger) -> None:
+    injector = Injector(FakeCluster(looks_until_back=1000), ledger)
+    injector.kill(ORDERS, Extent.ONE)
+
+    with pytest.raises(WaitTimeoutError, match="order-2 ready"):
+        WorkloadUndo(injector, timeout_seconds=0)(ARGUMENTS)
+
+
+def test_workload_that_was_removed_since_needs_no_undoing(ledger: Ledger) -> None:
+    class Gone(FakeCluster):
+        def get(self, path: str) -> Mapping[str, object] | None:
+            return None
+
+    WorkloadUndo(Injector(Gone(), ledger), timeout_seconds=0)(ARGUMENTS)

@@ -1,0 +1,107 @@
+"""The contract, load and chaos stages on a shop in memory: checks, artefacts, series, and their shoppers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rehearsal.chaos.experiment import Experiment
+from rehearsal.chaos.injecting import Extent, Injector
+from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.ledger import Ledger
+from rehearsal.core.verdicts import Verdict
+from rehearsal.load.judging import Objectives
+from rehearsal.shop import accounts
+from rehearsal.stages.chaos import ChaosStage
+from rehearsal.stages.contract import SERVICES, ContractStage
+from rehearsal.stages.load import LoadStage
+from rehearsal.stages.room import Room
+
+from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.contract.test_smoke import GuardedShop
+
+DOCUMENT = {"openapi": "3.1.0", "paths": {"/api/things": {"get": {}}}}
+
+
+@pytest.fixture
+def shop() -> GuardedShop:
+    """Return a shop that is well."""
+    return GuardedShop()
+
+
+def _opened(shop: GuardedShop) -> AbstractAsyncContextManager[GuardedShop]:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[GuardedShop]:
+        yield shop
+
+    return opened()
+
+
+def _commit(root: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
+    folder = root / "contract-tests" / "openapi"
+    folder.mkdir(parents=True)
+    for service in SERVICES:
+        (folder / f"{service}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _verdicts(room: Room) -> set[Verdict]:
+    return {check.verdict for check in room.checks}
+
+
+def _users(shop: GuardedShop) -> set[str]:
+    return {order["user"] for order in shop.stored.values()}
+
+
+def test_contract_stage_of_a_good_shop_passes(room: Room, shop: GuardedShop, tmp_path: Path) -> None:
+    _commit(tmp_path)
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+
+    assert _verdicts(room) == {Verdict.PASS}
+    assert {check.subject for check in room.checks} >= set(SERVICES)
+
+
+def test_contract_stage_keeps_the_live_documents(room: Room, shop: GuardedShop, tmp_path: Path) -> None:
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+
+    kept = json.loads((room.folder / "order-service.openapi.json").read_text(encoding="utf-8"))
+    assert kept == DOCUMENT
+
+
+def test_document_that_cannot_be_fetched_is_no_pass(room: Room, shop: GuardedShop, tmp_path: Path) -> None:
+    def live(service: str) -> Mapping[str, Any]:
+        raise EnvironmentNotReadyError("GONE", "no endpoints", hint="look")
+
+    _commit(tmp_path)
+    ContractStage(tmp_path, live, lambda: _opened(shop))(room)
+
+    drift = [check for check in room.checks if check.id == "contract.drift"]
+    assert {check.verdict for check in drift} == {Verdict.INVALID}
+
+
+def test_load_stage_of_a_good_shop_passes_and_leaves_its_series(room: Room, shop: GuardedShop) -> None:
+    LoadStage(lambda: _opened(shop), Objectives(0.9, 60.0), 20.0, 0.5, 60.0)(room)
+
+    # Whether a busy machine kept the pace is no part of this test.
+    assert _verdicts(room) in ({Verdict.PASS}, {Verdict.INVALID})
+    points = (room.run / "series.ndjson").read_text(encoding="utf-8").splitlines()
+    assert sum(json.loads(point)["offered"] for point in points) == 10
+
+
+def test_load_and_chaos_have_shoppers_of_their_own(room: Room, shop: GuardedShop) -> None:
+    LoadStage(lambda: _opened(shop), Objectives(0.9, 60.0), 20.0, 0.5, 60.0)(room)
+
+    assert _users(shop) <= set(accounts.OF_LOAD)
+
+
+def test_chaos_stage_audits_each_experiment(room: Room, shop: GuardedShop) -> None:
+    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
+    experiments = [Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, 0.1) for one in Extent]
+    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, 60.0)(room)
+
+    audited = [check.subject for check in room.checks if check.id == "chaos.lost"]
+    assert audited == ["kill one of order-service", "kill all of order-service"]
+    assert {path.name for path in room.folder.iterdir()} == {"kill-one.jsonl", "kill-all.jsonl"}
