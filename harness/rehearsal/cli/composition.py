@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rehearsal.cluster.plan import ClusterSpec
     from rehearsal.core.catalogue import Catalogue
     from rehearsal.deploy.deploying import Deployment
+    from rehearsal.deploy.rendering import Renderer
     from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
 
@@ -118,8 +119,40 @@ class Workshop:
 
         for name in _BUILD_BASES:
             self.supplies.image(name)
+        self.prepare()
         environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
         return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
+
+    def renderer(self) -> Renderer:
+        """Return what renders the manifests of this checkout."""
+        from rehearsal.deploy.rendering import Renderer
+        from rehearsal.supply.images import pinned_tag
+
+        return Renderer(
+            root=self.paths.root,
+            catalogue=self.catalogue,
+            kubectl=self.supplies.tool("kubectl"),
+            pinned_tag=lambda name: pinned_tag(name, self.supplies.image_key(name)),
+        )
+
+    def prepare(self) -> None:
+        """Put into the cluster what Tilt does not: the supplies' images, the namespaces, the Secrets."""
+        from rehearsal.deploy.localising import SUPPLIED
+        from rehearsal.deploy.preparing import Preparation
+        from rehearsal.deploy.pushing import LocalRegistry
+
+        for name in SUPPLIED.values():
+            self.supplies.image(name)
+        registry = LocalRegistry(self.docker, self.catalogue.ports.registry)
+        Preparation(self.api(), registry, self.paths.state, self.emit).run(self.renderer(), self.profile)
+
+    @property
+    def profile(self) -> str:
+        """The profile that the cluster was made with, else the default one."""
+        from rehearsal.cluster import record
+
+        made = record.load(self.paths.state)
+        return made.spec.profile if made else self.catalogue.cluster.default_profile
 
     def deployment(self, artefacts: Path) -> Deployment:
         """Return what deploys everything once; its log and snapshot go to `artefacts`."""

@@ -19,6 +19,7 @@ from rehearsal.cli import (
     e2e_commands,
     environment_commands,
     report_commands,
+    stack_commands,
     supply_commands,
 )
 from rehearsal.core.errors import HarnessError, RehearsalError
@@ -37,6 +38,8 @@ rehearsal.add_command(environment_commands.doctor)
 rehearsal.add_command(environment_commands.up)
 rehearsal.add_command(environment_commands.down)
 rehearsal.add_command(environment_commands.env)
+rehearsal.add_command(stack_commands.render)
+rehearsal.add_command(stack_commands.prepare)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(report_commands.report)
 rehearsal.add_command(report_commands.explain)

@@ -24,10 +24,11 @@ _REQUEST_SECONDS = 10
 _HTTP_MULTIPLE_CHOICES = 300
 _NEVER_BY_PROXY = ("127.0.0.1", "localhost")
 
-# Kinds that the cluster layer applies, with the path of their collection.
+# Kinds that the harness itself applies, with the path of their collection.
 _COLLECTIONS = {
     "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "Service": "/api/v1/namespaces/{namespace}/services",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.core.paths import CATALOGUE_FILE
@@ -121,6 +121,16 @@ class Flows(_Strict):
     chaos_control_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
+def _ordered(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] > value[1]:
+        raise ValueError(f"{value[0]} is more than {value[1]}")
+    return value
+
+
+Replicas = Annotated[int, Field(strict=True, ge=1, le=100)]
+ReplicaRange = Annotated[tuple[Replicas, Replicas], AfterValidator(_ordered)]
+
+
 class Profile(_Strict):
     """A size of the cluster."""
 
@@ -128,6 +138,10 @@ class Profile(_Strict):
     workers: Annotated[int, Field(strict=True, ge=0, le=5)]
     timing: Timing
     egress: Annotated[bool, Field(strict=True)] = False  # whether pods may reach anything outside
+    factor: Annotated[float, Field(strict=True, gt=0, le=1)]  # of production's requests and limits
+    cpu_limits: Annotated[bool, Field(strict=True)]
+    # Least and most pods by workload, `others` for those not named; without it production's counts.
+    replicas: dict[str, ReplicaRange] = {}
 
 
 class TimingSettings(_Strict):
@@ -151,6 +165,7 @@ class Catalogue(_Strict):
     objectives: Objectives
     flows: Flows
     profiles: dict[str, Profile]
+    working_set_mib: dict[str, Annotated[int, Field(strict=True, ge=1)]]
     timings: dict[Timing, TimingSettings]
 
     @model_validator(mode="after")

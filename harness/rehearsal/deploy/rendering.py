@@ -1,0 +1,42 @@
+"""The manifests of a profile: the local overlay, scaled and localised.
+
+What Tilt applies is exactly this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal.core.catalogue import Catalogue
+from rehearsal.deploy import kustomize
+from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.manifests import Manifest
+from rehearsal.deploy.scaling import Scale, scale
+
+LOCAL_OVERLAY = Path("k8s", "overlays", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Renders a checkout's manifests."""
+
+    root: Path
+    catalogue: Catalogue
+    kubectl: Path
+    pinned_tag: Callable[[str], str]  # of a supply, by its name
+
+    def render(self, profile: str) -> list[Manifest]:
+        """Return a profile's objects. Raises ConfigurationError for what does not fit together."""
+        size = Scale.of(self.catalogue, profile)
+        objects = kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY)
+        return scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
+
+    def references(self) -> list[str]:
+        """Return the supplies' images as the engine has them, repository:tag."""
+        return [self.pinned_tag(name) for name in SUPPLIED.values()]
+
+    def _images(self) -> dict[str, str]:
+        registry = f"localhost:{self.catalogue.ports.registry}"
+        return {name: f"{registry}/{self.pinned_tag(name)}" for name in SUPPLIED.values()}

@@ -1,0 +1,107 @@
+"""The scale model: production's sizes and counts, as a profile wants them. Pure.
+
+Only what production runs itself is scaled; what it buys has local sizes from the start, and a Job runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.deploy.manifests import (
+    PRODUCTION,
+    WORKLOADS,
+    Manifest,
+    as_cpu,
+    as_memory,
+    mebibytes,
+    millicores,
+    named,
+)
+
+# Memory under an HPA that watches it: at half of the request, the metric's floor lies below minReplicas.
+_HPA_HEADROOM = 2.0
+_HEADROOM = 1.3  # elsewhere it only has to fit
+_REGISTRY = "eureka"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large one profile is."""
+
+    factor: float
+    cpu_limits: bool
+    replicas: Mapping[str, tuple[int, int]]  # `others` for those not named; empty: production's
+    working_set_mib: Mapping[str, int]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, profile: str) -> Scale:
+        """Return a profile's scale; raises ConfigurationError for an unknown profile."""
+        chosen = catalogue.profile(profile)
+        return cls(chosen.factor, chosen.cpu_limits, chosen.replicas, catalogue.working_set_mib)
+
+    def range_of(self, name: str) -> tuple[int, int] | None:
+        """Return the least and the most pods of a workload; None for production's."""
+        return self.replicas.get(name) or self.replicas.get("others")
+
+
+def scale(objects: Sequence[Manifest], by: Scale) -> list[Manifest]:
+    """Return the objects in a profile's size; the given ones stay as they are."""
+    scaled = deepcopy(list(objects))
+    autoscaled = {one["spec"]["scaleTargetRef"]["name"]: one for one in scaled if _is_autoscaler(one)}
+    for one in scaled:
+        if one["kind"] in WORKLOADS and one["metadata"].get("namespace") == PRODUCTION:
+            _scale_workload(one, by, autoscaled=one["metadata"]["name"] in autoscaled)
+    for name, autoscaler in autoscaled.items():
+        if limits := by.range_of(name):
+            autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"] = limits
+    _follow_registry(scaled)
+    return scaled
+
+
+def _is_autoscaler(one: Manifest) -> bool:
+    return bool(one["kind"] == "HorizontalPodAutoscaler")
+
+
+def _scale_workload(one: Manifest, by: Scale, *, autoscaled: bool) -> None:
+    name = one["metadata"]["name"]
+    limits = by.range_of(name)
+    if not autoscaled and limits:
+        one["spec"]["replicas"] = min(one["spec"]["replicas"], limits[0])
+    working_set = by.working_set_mib.get(name)
+    if working_set is None:
+        raise ConfigurationError(
+            "WORKING_SET_MISSING",
+            f"nobody says how much memory {name} uses",
+            hint="Measure it after load and add it to working_set_mib in rehearsal.toml.",
+        )
+    least_mib = working_set * (_HPA_HEADROOM if autoscaled else _HEADROOM)
+    for container in one["spec"]["template"]["spec"]["containers"]:
+        container["resources"] = _resources(container["resources"], by, least_mib)
+
+
+def _resources(production: Manifest, by: Scale, least_mib: float) -> Manifest:
+    requests, limits = production["requests"], production["limits"]
+    memory = max(mebibytes(requests["memory"]) * by.factor, least_mib)
+    cpu = millicores(requests["cpu"]) * by.factor
+    # The ratio of limit to request stays production's.
+    scaled_limits = {
+        "memory": as_memory(memory * mebibytes(limits["memory"]) / mebibytes(requests["memory"]))
+    }
+    if by.cpu_limits:
+        ratio = millicores(limits["cpu"]) / millicores(requests["cpu"])
+        scaled_limits = {"cpu": as_cpu(cpu * ratio), **scaled_limits}
+    return {"requests": {"cpu": as_cpu(cpu), "memory": as_memory(memory)}, "limits": scaled_limits}
+
+
+def _follow_registry(objects: Iterable[Manifest]) -> None:
+    """Name as many registry servers as there are: one that is not there would be asked again and again."""
+    objects = list(objects)
+    count = named(objects, "StatefulSet", _REGISTRY)["spec"]["replicas"]
+    peers = named(objects, "ConfigMap", "eureka-peers")["data"]
+    urls = ",".join(peers["urls"].split(",")[:count])
+    peers.update(peered="true" if count > 1 else "false", urls=urls)
+    named(objects, "ConfigMap", "service-environment")["data"]["EUREKA_URLS"] = urls
