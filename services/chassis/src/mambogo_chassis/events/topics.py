@@ -1,4 +1,6 @@
-"""Making the topics of a service, with their dead letter topics, in the migration Job.
+"""Making topics, with their dead letter topics, in a Job before the rollout.
+
+    python -m mambogo_chassis.events.topics --partitions 6 --replication-factor 3 orders inventory
 
 Brokers here make no topic by themselves: a misspelt name would otherwise be a new topic that nobody reads.
 Existing topics are left as they are; changing partitions would break the order of every aggregate.
@@ -6,7 +8,10 @@ Existing topics are left as they are; changing partitions would break the order 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -56,3 +61,31 @@ def ensure_topics(
 
 def _exists_already(error: Exception) -> bool:
     return isinstance(error, KafkaException) and error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The Job, with the brokers that `KAFKA_BOOTSTRAP_SERVERS` names; its exit code."""
+    parser = argparse.ArgumentParser(prog="topics", description="Make topics, each with its dead letters'.")
+    parser.add_argument("topics", nargs="+")
+    parser.add_argument("--partitions", type=int, required=True)
+    parser.add_argument("--replication-factor", type=int, required=True)
+    options = parser.parse_args(arguments)
+    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if not servers:
+        parser.error("KAFKA_BOOTSTRAP_SERVERS is not set")
+    try:
+        ensure_topics(
+            servers,
+            options.topics,
+            partitions=options.partitions,
+            replication_factor=options.replication_factor,
+        )
+    except TopicError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{', '.join(options.topics)} and their dead letter topics are there\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
