@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,6 +20,8 @@ import yaml
 pytestmark = [pytest.mark.cluster, pytest.mark.enable_socket]
 
 _ROOT = Path(__file__).parents[2]
+_READ_BY_TILT = ("Tiltfile", "tilt", "rehearsal.toml", "services", "k8s", "images", "kind")
+_CACHES = shutil.ignore_patterns(".*", "__pycache__", "tests", "bench")
 _EVALUATION_SECONDS = 100  # a second, on a machine with nothing else to do
 
 
@@ -46,11 +49,11 @@ class Checkout:
 
     def __init__(self, folder: Path, registry_port: int) -> None:
         self.folder, self.kubeconfig = folder, folder / "kubeconfig"
-        for name in ("Tiltfile", "tilt", "rehearsal.toml", "services/echo"):
+        for name in _READ_BY_TILT:
             source, target = _ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target)
+                shutil.copytree(source, target, ignore=_CACHES)
             else:
                 shutil.copy(source, target)
         self.change_catalogue(r"^registry = \d+", f"registry = {registry_port}")
@@ -85,6 +88,7 @@ class Checkout:
                 **os.environ,
                 "KUBECONFIG": str(self.kubeconfig),
                 "TILT_DISABLE_ANALYTICS": "1",
+                "REHEARSAL_PYTHON": sys.executable,
                 **environment,
             },
             capture_output=True,
@@ -120,9 +124,13 @@ def checkout(tmp_path: Path, registry: int) -> Checkout:
     return Checkout(tmp_path / "checkout", registry)
 
 
-def _echo(result: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in result["Manifests"] if one["Name"] == "echo")
+def _named(result: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in result["Manifests"] if one["Name"] == name)
     return found
+
+
+def _echo(result: dict[str, Any]) -> dict[str, Any]:
+    return _named(result, "echo")
 
 
 def test_the_echo_service_has_a_label_and_a_link(checkout: Checkout) -> None:
@@ -210,3 +218,45 @@ def test_outside_of_tilt_up_the_manifests_are_deployed_as_they_are(checkout: Che
     echo = json.dumps(_echo(checkout.result()))
     assert "supervise" not in echo
     assert "livenessProbe" in echo
+
+
+@pytest.fixture
+def stack(checkout: Checkout) -> dict[str, Any]:
+    return checkout.result()
+
+
+def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
+    groups = {one["Name"]: set(one["Labels"]) for one in stack["Manifests"]}
+    assert groups["gateway-service"] == {"edge"}
+    assert groups["eureka"] == groups["config-server"] == {"platform"}
+    assert groups["postgres"] == groups["kafka"] == groups["redis"] == groups["keycloak"] == {"data"}
+    assert groups["settings"] == {"setup"}
+    assert set() not in groups.values()
+
+
+def test_keycloak_waits_for_its_database(stack: dict[str, Any]) -> None:
+    assert set(_named(stack, "keycloak")["ResourceDependencies"]) == {"settings", "postgres"}
+
+
+def test_an_autoscaler_comes_and_goes_with_its_service(stack: dict[str, Any]) -> None:
+    assert "kind: HorizontalPodAutoscaler" in json.dumps(_named(stack, "gateway-service"))
+    assert "HorizontalPodAutoscaler" not in json.dumps(_named(stack, "settings"))
+
+
+def test_no_secret_is_among_what_tilt_shows(stack: dict[str, Any]) -> None:
+    assert "kind: Secret" not in json.dumps(stack)
+
+
+def test_a_profile_has_its_own_counts(checkout: Checkout) -> None:
+    standard = json.dumps(_named(checkout.result("--profile=standard"), "eureka"))
+    light = json.dumps(_named(checkout.result("--profile=light"), "eureka"))
+    assert ("replicas: 3" in standard, "replicas: 1" in light) == (True, True)
+
+
+def test_without_the_project_s_interpreter_the_cure_is_said(checkout: Checkout) -> None:
+    assert 'eval "$(rehearsal env)"' in checkout.refusal(REHEARSAL_PYTHON="")
+
+
+def test_a_manifest_that_kustomize_refuses_is_named(checkout: Checkout) -> None:
+    (checkout.folder / "k8s" / "base" / "hpa" / "order-service.yaml").write_text("kind: [")
+    assert "order-service.yaml" in checkout.refusal()

@@ -22,9 +22,8 @@ from rehearsal.deploy.manifests import (
     named,
 )
 
-# Memory under an HPA that watches it: at half of the request, the metric's floor lies below minReplicas.
-_HPA_HEADROOM = 2.0
-_HEADROOM = 1.3  # elsewhere it only has to fit
+_HPA_HEADROOM = 2.0  # an HPA that watches memory must have room above an idle pod
+_HEADROOM = 1.3  # without one it only has to fit
 _REGISTRY = "eureka"
 
 
@@ -52,12 +51,12 @@ def scale(objects: Sequence[Manifest], by: Scale) -> list[Manifest]:
     """Return the objects in a profile's size; the given ones stay as they are."""
     scaled = deepcopy(list(objects))
     autoscaled = {one["spec"]["scaleTargetRef"]["name"]: one for one in scaled if _is_autoscaler(one)}
-    for one in scaled:
-        if one["kind"] in WORKLOADS and one["metadata"].get("namespace") == PRODUCTION:
-            _scale_workload(one, by, autoscaled=one["metadata"]["name"] in autoscaled)
     for name, autoscaler in autoscaled.items():
         if limits := by.range_of(name):
             autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"] = limits
+    for one in scaled:
+        if one["kind"] in WORKLOADS and one["metadata"].get("namespace") == PRODUCTION:
+            _scale_workload(one, by, autoscaled.get(one["metadata"]["name"]))
     _follow_registry(scaled)
     return scaled
 
@@ -66,10 +65,25 @@ def _is_autoscaler(one: Manifest) -> bool:
     return bool(one["kind"] == "HorizontalPodAutoscaler")
 
 
-def _scale_workload(one: Manifest, by: Scale, *, autoscaled: bool) -> None:
+def _headroom(autoscaler: Manifest) -> float:
+    """Return how many times its working set a pod must request.
+
+    With n pods at a share u of their request and a target t the HPA wants ceil(n * u / t): it goes down from
+    m + 1 to the floor m only if u / t <= m / (m + 1). Idle pods would else be kept for their memory alone.
+    """
+    spec = autoscaler["spec"]
+    for metric in spec["metrics"]:
+        if metric["resource"]["name"] == "memory":
+            target = int(metric["resource"]["target"]["averageUtilization"]) / 100
+            floor = int(spec["minReplicas"])
+            return max(_HPA_HEADROOM, (floor + 1) / floor / target)
+    return _HEADROOM
+
+
+def _scale_workload(one: Manifest, by: Scale, autoscaler: Manifest | None) -> None:
     name = one["metadata"]["name"]
     limits = by.range_of(name)
-    if not autoscaled and limits:
+    if autoscaler is None and limits:
         one["spec"]["replicas"] = min(one["spec"]["replicas"], limits[0])
     working_set = by.working_set_mib.get(name)
     if working_set is None:
@@ -78,7 +92,7 @@ def _scale_workload(one: Manifest, by: Scale, *, autoscaled: bool) -> None:
             f"nobody says how much memory {name} uses",
             hint="Measure it after load and add it to working_set_mib in rehearsal.toml.",
         )
-    least_mib = working_set * (_HPA_HEADROOM if autoscaled else _HEADROOM)
+    least_mib = working_set * (_headroom(autoscaler) if autoscaler else _HEADROOM)
     for container in one["spec"]["template"]["spec"]["containers"]:
         container["resources"] = _resources(container["resources"], by, least_mib)
 

@@ -1,0 +1,73 @@
+"""What is in the cluster before Tilt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearsal.core.events import Event
+from rehearsal.deploy.credentials import keep
+from rehearsal.deploy.manifests import Manifest
+from rehearsal.deploy.preparing import Preparation
+
+from tests.deploy.base import local_objects
+
+
+@dataclass
+class FakeRegistry:
+    """A registry that remembers."""
+
+    there: set[str]
+    pushed: list[str] = field(default_factory=list)
+
+    def has(self, reference: str) -> bool:
+        return reference in self.there
+
+    def push(self, reference: str) -> None:
+        self.there.add(reference)
+        self.pushed.append(reference)
+
+
+@dataclass
+class FakeApplier:
+    """An API server that takes everything."""
+
+    applied: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        self.applied.append(manifest)
+
+
+class FakeRenderer:
+    """Renders the checkout's objects."""
+
+    def render(self, profile: str) -> list[Manifest]:
+        return local_objects()
+
+    def references(self) -> list[str]:
+        return ["rehearsal/kafka:1", "rehearsal/redis:1"]
+
+
+def _run(state: Path) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
+    api, registry, events = FakeApplier(), FakeRegistry({"rehearsal/redis:1"}), list[Event]()
+    Preparation(api, registry, state, events.append).run(FakeRenderer(), "light")
+    return api, registry, events
+
+
+def test_only_missing_images_are_pushed(tmp_path: Path) -> None:
+    _, registry, _ = _run(tmp_path)
+    assert registry.pushed == ["rehearsal/kafka:1"]
+
+
+def test_a_namespace_is_there_before_its_secrets(tmp_path: Path) -> None:
+    api, _, _ = _run(tmp_path)
+    kinds = [one["kind"] for one in api.applied]
+    assert kinds == sorted(kinds)
+    assert set(kinds) == {"Namespace", "Secret"}
+
+
+def test_no_value_is_in_an_event(tmp_path: Path) -> None:
+    _, _, events = _run(tmp_path)
+    assert keep(tmp_path).postgres_password not in repr(events)
