@@ -18,7 +18,19 @@ from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, 
 from rehearsal.core.verdicts import ExitCode
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-COMMANDS = {"cluster", "doctor", "down", "e2e", "env", "explain", "report", "supply", "up"}
+COMMANDS = {
+    "cluster",
+    "doctor",
+    "down",
+    "e2e",
+    "env",
+    "explain",
+    "prepare",
+    "render",
+    "report",
+    "supply",
+    "up",
+}
 
 Plant = Callable[[Callable[[], object]], None]
 
