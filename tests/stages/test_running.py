@@ -9,13 +9,22 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from rehearsal.core import journal
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError
-from rehearsal.core.events import CheckFinished, Event, RunFinished, RunStarted, StageFinished, StageStarted
+from rehearsal.core.events import (
+    CheckFinished,
+    Event,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+)
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Ending, ExitCode
 from rehearsal.core.waiting import wait_until
@@ -206,6 +215,31 @@ def test_run_whose_changes_cannot_be_undone_is_an_error(ground: Ground) -> None:
 
     assert runner.run(plans({"load": ""})) is Ending.ERROR
     assert [entry.what for entry in ground.ledger.entries()] == ["change of load"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "asked"), [("PASS", 0), ("INTERRUPTED", 0), ("FAIL", 1), ("ENVIRONMENT", 1)]
+)
+def test_what_explains_a_stage_is_collected_when_it_did_not_pass(
+    ground: Ground, ending: str, asked: int
+) -> None:
+    runner = replace(
+        ground.runner({"load": planted(ending, ground.ledger)}),
+        diagnose=lambda room, since: ["load/events.txt"],
+    )
+    runner.run(plans({"load": ""}))
+
+    assert len(ground.finished("load").artefacts) == asked
+
+
+def test_stage_keeps_its_ending_when_nothing_can_be_collected(ground: Ground) -> None:
+    def gone(room: Room, since: datetime) -> list[str]:
+        raise EnvironmentNotReadyError("GONE", "no answer", hint="")
+
+    runner = replace(ground.runner({"load": planted("FAIL", ground.ledger)}), diagnose=gone)
+
+    assert runner.run(plans({"load": ""})) is Ending.FAIL
+    assert any(isinstance(one, Notice) and "no answer" in one.message for one in ground.events)
 
 
 def _start(folder: Path, *deeds: str) -> subprocess.Popen[bytes]:

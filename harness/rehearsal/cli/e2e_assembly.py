@@ -14,7 +14,7 @@ import click
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.cli.judging_assembly import judging_stages
+from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages
 from rehearsal.cluster import record
 from rehearsal.cluster.record import Phase
 from rehearsal.core.errors import ConfigurationError, HarnessError
@@ -25,6 +25,7 @@ from rehearsal.core.locking import exclusive
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
 from rehearsal.stages import run_folder
+from rehearsal.stages.collecting import collect
 from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
 from rehearsal.stages.planning import Planned, Request, plan
@@ -50,7 +51,7 @@ def rehearse(options: Options) -> int:
     """Run the stages, undo, write the report; return the exit code."""
     planned = plan(options.request)
     with workshop("e2e", announce=False) as shop:
-        _require_allowed(shop, options.request.context)
+        _require_sensible(shop, options)
         lock = shop.paths.locks / "e2e.lock"
         with exclusive(lock, purpose="e2e", emit=shop.emit):
             return _in_turn(shop, options, planned)
@@ -76,6 +77,7 @@ def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> 
             ledger=ledger,
             undoers=_undoers(shop),
             stages=_stages(shop, options, ledger),
+            diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
         )
         ending = runner.run(planned)
     _report(folder)
@@ -100,15 +102,23 @@ def _undo_what_was_left(shop: Workshop, ledger: Ledger) -> None:
         )
 
 
-def _require_allowed(shop: Workshop, context: str) -> None:
-    settings = shop.catalogue.cluster
-    allowed = (settings.context, *settings.allowed_contexts)
-    if context and context not in allowed:
+def _require_sensible(shop: Workshop, options: Options) -> None:
+    if options.profile:
+        shop.catalogue.profile(options.profile)
+    settings, context = shop.catalogue.cluster, options.request.context
+    if context in ("", settings.context):
+        return
+    if context not in settings.allowed_contexts:
         raise ConfigurationError(
             "CONTEXT_NOT_ALLOWED",
             f"context {context!r} may not be used",
-            hint=f"Allowed are {', '.join(allowed)}: cluster.allowed_contexts in rehearsal.toml.",
+            hint="Name it in cluster.allowed_contexts of rehearsal.toml if faults may be injected there.",
         )
+    raise ConfigurationError(
+        "CONTEXT_NOT_REACHABLE",
+        f"the gateway and the identity provider of {context!r} have no addresses in rehearsal.toml yet",
+        hint=f"Run it on the project's own cluster, {settings.context}.",
+    )
 
 
 def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed: bool) -> RunFacts:

@@ -21,6 +21,7 @@ from rehearsal.stages.load import LoadStage
 from rehearsal.stages.room import Stage
 
 NAMESPACE = "mambogo-production"
+NAMESPACES = (NAMESPACE, "mambogo-managed")
 _REALM = "mambogo"
 
 

@@ -110,6 +110,10 @@ class KubernetesApi:
             raise
         return dict(parsed)
 
+    def text(self, path: str) -> str:
+        """Return what a path answers that is no JSON, such as a log."""
+        return self._call("GET", path).decode("utf-8", "replace")
+
     def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
         """Delete the object of a path; no error when it is gone. Without a grace its own one counts."""
         query = [] if grace_seconds is None else [("gracePeriodSeconds", str(grace_seconds))]

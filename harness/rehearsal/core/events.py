@@ -105,6 +105,7 @@ class StageFinished:
     ending: Ending
     seconds: float
     reason: str = ""
+    artefacts: tuple[str, ...] = ()  # files of the run's folder, collected because it did not pass
 
 
 @dataclass(frozen=True, slots=True)

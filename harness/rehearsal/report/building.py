@@ -79,6 +79,7 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
             reason=end.get("reason", "the run was cut off"),
             seconds=_rounded(end.get("seconds", 0.0)),
             limit_seconds=start.get("limit_seconds", 0.0),
+            artefacts=tuple(end.get("artefacts", ())),
         )
 
 

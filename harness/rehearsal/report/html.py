@@ -97,7 +97,7 @@ def _stage_row(stage: StageReport, checks: Sequence[CheckReport], longest: float
         f"<td>{_badge(stage.ending)}</td>",
         f'<td class="took">{took}</td>',
         f"<td>{f'{good} of {len(checks)}' if checks else ''}</td>",
-        f"<td>{_text(stage.reason)}</td>",
+        f"<td>{' '.join((_text(stage.reason), *map(_link, stage.artefacts)))}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
 

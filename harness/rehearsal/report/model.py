@@ -45,6 +45,7 @@ class StageReport(_Part):
     reason: str
     seconds: float
     limit_seconds: float
+    artefacts: tuple[str, ...]  # what was collected because it did not pass
 
 
 class CheckReport(_Part):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -33,6 +34,9 @@ from rehearsal.stages.planning import Planned, unmet
 from rehearsal.stages.registry import StageSpec
 from rehearsal.stages.room import Room, Stage, StopConditionError
 
+Diagnose = Callable[[Room, datetime], Iterable[str]]
+
+_DIAGNOSIS_SECONDS = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OF_ERROR_CODES = {ExitCode.ENVIRONMENT: Ending.ENVIRONMENT, ExitCode.USAGE: Ending.USAGE}
 _ENDS_THE_RUN = (Ending.INTERRUPTED, Ending.ABORTED, Ending.ERROR)
@@ -56,6 +60,8 @@ class Runner:
     ledger: Ledger
     undoers: Mapping[str, Undo]
     stages: Mapping[str, Stage]
+    # Collects what explains a stage that did not pass, while it is fresh; returns files of the run's folder.
+    diagnose: Diagnose = lambda room, since: ()
 
     def run(self, planned: Sequence[Planned]) -> Ending:
         """Run the stages, undo what they changed, and return how the run ended."""
@@ -86,14 +92,28 @@ class Runner:
             course.endings[one.spec.name] = Ending.NOT_RUN
             self.emit(StageFinished(one.spec.name, Ending.NOT_RUN, 0.0, why))
             return
-        started = monotonic()
+        started, began_at = monotonic(), datetime.now(UTC)
         self.emit(StageStarted(one.spec.name, one.spec.summary, one.spec.limit_seconds))
-        ending, reason = self._work(one.spec)
+        room = Room(one.spec.name, self.folder, self.facts.seed, self.emit)
+        ending, reason = self._work(one.spec, room)
         course.endings[one.spec.name] = ending
-        self.emit(StageFinished(one.spec.name, ending, monotonic() - started, reason))
+        seconds = monotonic() - started
+        artefacts = self._diagnosis(one.spec, room, ending, began_at)
+        self.emit(StageFinished(one.spec.name, ending, seconds, reason, artefacts))
 
-    def _work(self, spec: StageSpec) -> tuple[Ending, str]:
-        room = Room(spec.name, self.folder, self.facts.seed, self.emit)
+    def _diagnosis(self, spec: StageSpec, room: Room, ending: Ending, since: datetime) -> tuple[str, ...]:
+        # Whoever interrupts a run does not want to wait; what only prepares has no cluster to ask yet.
+        if not spec.judges or ending in (Ending.PASS, Ending.INTERRUPTED):
+            return ()
+        try:
+            with time_limit(_DIAGNOSIS_SECONDS):
+                return tuple(self.diagnose(room, since))
+        except (RehearsalError, OSError, OvertimeError) as error:
+            why = str(error) or "it took too long"
+            self.emit(Notice(Level.WARNING, f"what explains {spec.name} could not be collected: {why}"))
+            return ()
+
+    def _work(self, spec: StageSpec, room: Room) -> tuple[Ending, str]:
         try:
             with time_limit(spec.limit_seconds):
                 self.stages[spec.name](room)

@@ -1,0 +1,132 @@
+"""`rehearsal e2e` with planted stages: exit codes, report, and what an earlier run left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from rehearsal.cli import e2e_assembly, main
+from rehearsal.cli.composition import Workshop
+from rehearsal.cli.e2e_assembly import Options
+from rehearsal.core.ledger import Ledger
+from rehearsal.core.verdicts import ExitCode
+from rehearsal.stages.registry import NAMES
+from rehearsal.stages.room import Stage
+
+from tests.stages.planted_run import planted
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Ground:
+    """A checkout and a state folder of their own, with stages that do as they are told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.checkout = folder / "checkout"
+        self.checkout.mkdir()
+        shutil.copy(CHECKOUT / "rehearsal.toml", self.checkout)
+        self.ledger = Ledger(folder / "state" / "mambogo-rehearsal" / "ledger")
+        self.deeds: dict[str, str] = {}
+        self.undone: list[str] = []
+
+    def stages(self, shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
+        """Return planted stages in place of the real ones."""
+        return {name: planted(self.deeds.get(name, "PASS"), ledger) for name in NAMES}
+
+    def undo(self, arguments: Mapping[str, str]) -> None:
+        """Take down what was undone."""
+        self.undone.append(arguments["stage"])
+
+    def reports(self) -> list[dict[str, object]]:
+        """Return the reports of all runs."""
+        paths = sorted(self.checkout.glob("runs/*/report.json"))
+        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """Return a ground on which the command works."""
+    made = Ground(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(made.checkout)
+    monkeypatch.setattr(e2e_assembly, "_stages", made.stages)
+    monkeypatch.setattr(e2e_assembly, "_undoers", lambda shop: {"planted": made.undo})
+    return made
+
+
+def test_run_that_passes_ends_with_0(ground: Ground) -> None:
+    assert main.run(["e2e"]) == ExitCode.PASS
+
+
+@pytest.mark.parametrize(
+    ("deed", "code"),
+    [
+        ("FAIL", ExitCode.FAIL),
+        ("INVALID", ExitCode.INVALID),
+        ("ABORTED", ExitCode.ABORTED),
+        ("ENVIRONMENT", ExitCode.ENVIRONMENT),
+        ("USAGE", ExitCode.USAGE),
+        ("ERROR", ExitCode.ERROR),
+        ("INTERRUPTED", ExitCode.INTERRUPTED),
+    ],
+)
+def test_run_ends_with_the_code_of_its_worst_stage(ground: Ground, deed: str, code: ExitCode) -> None:
+    ground.deeds["load"] = deed
+
+    assert main.run(["e2e"]) == code
+    assert [report["exit_code"] for report in ground.reports()] == [code]
+
+
+def test_last_words_are_the_verdict_and_where_the_report_is(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground.deeds["load"] = "FAIL"
+    main.run(["e2e", "--seed", "7"])
+
+    said = capsys.readouterr().out
+    assert "FAIL: 1 of 7 checks does not hold." in said
+    assert f"report: {ground.checkout}" in said
+
+
+def test_seed_that_was_asked_for_stands_in_the_report(ground: Ground) -> None:
+    main.run(["e2e", "--seed", "7", "--stages", "load"])
+
+    (report,) = ground.reports()
+    assert report["run"]["seed"] == 7  # type: ignore[index]
+
+
+def test_stages_that_were_not_asked_for_are_not_looked_at(ground: Ground) -> None:
+    main.run(["e2e", "--from", "chaos"])
+
+    (report,) = ground.reports()
+    assert len(report["not_looked_at"]) == 6  # type: ignore[arg-type]
+
+
+def test_what_a_killed_run_left_is_undone_before_anything_else(ground: Ground) -> None:
+    ground.ledger.enter("planted", "what a killed run changed", stage="chaos")
+
+    assert main.run(["e2e", "--stages", "load"]) == ExitCode.PASS
+    assert (ground.undone, ground.ledger.entries()) == (["chaos"], [])
+
+
+def test_nothing_is_begun_on_top_of_what_cannot_be_undone(ground: Ground) -> None:
+    ground.ledger.enter("unknown", "the moon was moved")
+
+    assert main.run(["e2e"]) == ExitCode.ERROR
+    assert ground.reports() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--stages", "lod"], ["--from", "lod"], ["--context", "production"], ["--profile", "huge"]],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_begun(
+    ground: Ground, arguments: list[str]
+) -> None:
+    assert main.run(["e2e", *arguments]) == ExitCode.USAGE
+    assert list(ground.checkout.glob("runs/*/report.json")) == []
