@@ -1,7 +1,7 @@
 """Collecting what explains a stage that did not pass: events, pods and logs since the stage began.
 
-Secrets are taken out, and everything has a bound: a run's folder is kept and shared. What cannot be had from a
-pod stands in its place as the reason.
+Secrets are taken out, and everything has a bound: a run's folder is kept and shared. What cannot be had from
+a pod stands in its place as the reason.
 """
 
 from __future__ import annotations
