@@ -55,7 +55,9 @@ class Run:
         ours, machine, wall = own_seconds(self.cluster), busy_seconds(), time.monotonic()
         yield
         spent = time.monotonic() - wall
-        self.phases[name] = Spent(spent, own_seconds(self.cluster) - ours, busy_seconds() - machine)
+        # What has ended meanwhile is missing afterwards, and what has begun was missing before.
+        own = sum(max(0.0, now - ours.get(what, 0.0)) for what, now in own_seconds(self.cluster).items())
+        self.phases[name] = Spent(spent, own, busy_seconds() - machine)
 
     def total(self, names: tuple[str, ...]) -> Spent:
         """Return the sum of some phases."""
@@ -74,19 +76,22 @@ def busy_seconds() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def own_seconds(cluster: str) -> float:
+def own_seconds(cluster: str) -> dict[str, float]:
     """Return the CPU seconds of our ended children, of the engine, and of the containers that are there."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    total = children.ru_utime + children.ru_stime
+    found = {"children": children.ru_utime + children.ru_stime}
     for process in psutil.process_iter(["name", "cpu_times"]):
         if process.info["name"] in _ENGINE and process.info["cpu_times"]:
-            total += process.info["cpu_times"].user + process.info["cpu_times"].system
+            found[f"process {process.pid}"] = (
+                process.info["cpu_times"].user + process.info["cpu_times"].system
+            )
     docker = connect()
     for name in [f"{cluster}-registry", *(one.name for one in DockerNodeEngine(docker).nodes(cluster))]:
         with contextlib.suppress(NotFound):
-            total += _group_seconds(docker.containers.get(name).attrs["State"]["Pid"])
+            container = docker.containers.get(name)
+            found[container.id] = _group_seconds(container.attrs["State"]["Pid"])
     docker.close()
-    return total
+    return found
 
 
 def _group_seconds(pid: int) -> float:
