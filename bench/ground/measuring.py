@@ -88,8 +88,7 @@ def own_seconds(cluster: str) -> dict[str, float]:
     docker = connect()
     for name in [f"{cluster}-registry", *(one.name for one in DockerNodeEngine(docker).nodes(cluster))]:
         with contextlib.suppress(NotFound):
-            container = docker.containers.get(name)
-            found[container.id] = _group_seconds(container.attrs["State"]["Pid"])
+            found[name] = _group_seconds(docker.containers.get(name).attrs["State"]["Pid"])
     docker.close()
     return found
 
