@@ -32,9 +32,22 @@ class Bench:
         self.core.delete_namespace(self.namespace)
         self._api.close()
 
-    def run(self, name: str, script: str, *, claim: str | None = None, user: int = 65534) -> str:
+    def run(
+        self,
+        name: str,
+        script: str,
+        *,
+        claim: str | None = None,
+        user: int = 65534,
+        node: str | None = None,
+    ) -> str:
         """Run a script in a pod of its own to its end and return what it printed."""
-        self.core.create_namespaced_pod(self.namespace, self._pod(name, script, claim, user))
+        pod = self._pod(name, script, claim, user)
+        if node:
+            # By the scheduler: a pod that names its node goes past it, and past its volumes' places.
+            pod["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+            pod["spec"]["tolerations"] = [{"operator": "Exists"}]
+        self.core.create_namespaced_pod(self.namespace, pod)
 
         def ended() -> str:
             pod = self.core.read_namespaced_pod(name, self.namespace)
@@ -48,7 +61,15 @@ class Bench:
         assert phase == "Succeeded", said
         return said
 
-    def serve(self, name: str, script: str, *, on_every_node: bool = False, cpu: str = "10m") -> None:
+    def serve(
+        self,
+        name: str,
+        script: str,
+        *,
+        on_every_node: bool = False,
+        cpu: str = "10m",
+        node_port: int | None = None,
+    ) -> None:
         """Keep a script running behind a Service `name`, port 80 to the script's 8000."""
         labels = {"app": name}
         template = {
@@ -75,9 +96,10 @@ class Bench:
             self.apps.create_namespaced_daemon_set(self.namespace, body)
         else:
             self.apps.create_namespaced_deployment(self.namespace, body)
+        port = {"port": 80, "targetPort": 8000} | ({"nodePort": node_port} if node_port else {})
         service = {
             "metadata": {"name": name},
-            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]},
+            "spec": {"type": "NodePort" if node_port else "ClusterIP", "selector": labels, "ports": [port]},
         }
         self.core.create_namespaced_service(self.namespace, service)
         wait_until(f"pods of {name}", lambda: self.addresses(name), timeout_seconds=_POD_SECONDS, hint=_HINT)

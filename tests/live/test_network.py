@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 from rehearsal.cluster.api import KubernetesApi
 from rehearsal.cluster.engine import DockerNodeEngine, connect
 from rehearsal.cluster.record import Record
-from rehearsal.cluster.status import look
+from rehearsal.cluster.status import look, parse_counters
 from rehearsal.core.paths import Paths
 
 from tests.live.bench import Bench
@@ -96,7 +95,6 @@ def _outcome_of_connecting(bench: Bench, pod: str, target: str) -> int:
 def _counters(engine: DockerNodeEngine, made: Record) -> dict[str, int]:
     total: dict[str, int] = {}
     for name in made.spec.node_names:
-        listing = json.loads(engine.execute(name, ["node-network", "status"]))["nftables"]
-        for counter in (one["counter"] for one in listing if "counter" in one):
-            total[counter["name"]] = total.get(counter["name"], 0) + counter["packets"]
+        for counter, packets in parse_counters(engine.execute(name, ["node-network", "status"])).items():
+            total[counter] = total.get(counter, 0) + packets
     return total

@@ -154,7 +154,7 @@ def _ways_out(
     problems = []
     for one in containers:
         try:
-            found[one.name] = _counters(engine.execute(one.name, ["node-network", "status"]))
+            found[one.name] = parse_counters(engine.execute(one.name, ["node-network", "status"]))
         except EnvironmentNotReadyError:
             problems.append(f"{one.name}: its network guard is gone or does not answer")
     return found, problems
@@ -169,6 +169,7 @@ def _leaks(way_out: Mapping[str, Mapping[str, int]]) -> list[str]:
     ]
 
 
-def _counters(listing: str) -> dict[str, int]:
+def parse_counters(listing: str) -> dict[str, int]:
+    """Return the packets by counter of what `node-network status` says."""
     counters = [one["counter"] for one in json.loads(listing)["nftables"] if "counter" in one]
     return {one["name"]: int(one["packets"]) for one in counters}
