@@ -109,6 +109,13 @@ def cluster_tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def show(session: nox.Session) -> None:
+    """Make, harm and mend real clusters for half an hour; `-- --restart-engine` restarts our engine, too."""
+    install(session, "test")
+    session.run("pytest", "tests/show", "-m", "cluster", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure: `-- cluster phases`, `-- edit_to_live`, ...; the first word is a program in bench/."""
     if not session.posargs:

@@ -159,6 +159,25 @@ def test_cluster_that_lost_its_control_plane_is_made_anew_and_says_so(ground: Gr
     assert ground.warnings() == [f"the cluster is made anew: {NODES[0]} is gone"]
 
 
+def test_cluster_of_which_nothing_is_left_is_made_anew_and_says_so(ground: Ground) -> None:
+    ground.up()
+    for node in NODES:
+        ground.machine.delete(node)
+
+    ground.up()
+
+    assert ground.flaws() == []
+    assert ground.warnings() == ["the cluster is made anew: no node container is there"]
+
+
+def test_first_cluster_is_not_made_anew(ground: Ground) -> None:
+    ground.up()
+    ground.down()
+    ground.up()
+
+    assert ground.warnings() == []
+
+
 @pytest.mark.parametrize("work", ["up", "repair"])
 @pytest.mark.parametrize("lost", [NODES[1:2], NODES[2:], NODES[1:]], ids=" ".join)
 def test_worker_that_was_deleted_joins_again_and_the_rest_stays(

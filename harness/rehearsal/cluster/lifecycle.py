@@ -75,7 +75,8 @@ class Clusters:
             self._refuse_second(wanted, made)
             state = self._assess(wanted, made)
             self._refuse(state, wanted)
-            if state.state in (State.UNFINISHED, State.INCOMPLETE):
+            vanished = state.state is State.ABSENT and made is not None
+            if vanished or state.state in (State.UNFINISHED, State.INCOMPLETE):
                 self.emit(Notice(Level.WARNING, f"the cluster is made anew: {state.reason}"))
                 self._remove_nodes(wanted)
                 made = None
