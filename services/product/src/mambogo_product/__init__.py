@@ -1,0 +1,1 @@
+"""product-service: the catalogue, its prices and their history."""
