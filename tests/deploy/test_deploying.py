@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +121,17 @@ def test_the_step_ends_with_the_verdict(tmp_path: Path) -> None:
     _deployment(tmp_path, FakeTilt("green.json"), FakeApi(2), events).run([])
     assert isinstance(events[-1], StepFinished)
     assert events[-1].detail == "PASS: 1 of 1 resources are well"
+
+
+@pytest.mark.parametrize(
+    ("ready", "resources", "said"),
+    [(2, [], ["passed"]), (1, [], []), (2, ["echo"], [])],
+    ids=["all of it is well", "a replica is missing", "only a part was deployed"],
+)
+def test_only_a_whole_deployment_that_is_well_is_said_to_have_passed(
+    tmp_path: Path, ready: int, resources: list[str], said: list[str]
+) -> None:
+    heard: list[str] = []
+    deployment = _deployment(tmp_path, FakeTilt("green.json"), FakeApi(ready, most=ready))
+    replace(deployment, passed=lambda: heard.append("passed")).run(resources)
+    assert heard == said

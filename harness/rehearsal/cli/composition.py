@@ -114,11 +114,13 @@ class Workshop:
 
     def tilt(self) -> Tilt:
         """Return Tilt, in the environment that it needs and with the images that its builds stand on."""
+        from rehearsal.deploy import provenance
         from rehearsal.deploy.environment import tilt_environment
         from rehearsal.deploy.tilt import Tilt
 
         for name in _BUILD_BASES:
             self.supplies.image(name)
+        provenance.forget(self.paths.state)
         self.prepare()
         environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
         return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
@@ -156,9 +158,32 @@ class Workshop:
 
     def deployment(self, artefacts: Path) -> Deployment:
         """Return what deploys everything once; its log and snapshot go to `artefacts`."""
+        from rehearsal.deploy import provenance
         from rehearsal.deploy.deploying import Deployment
 
-        return Deployment(self.tilt(), self.api(), artefacts, self.emit)
+        # Of the tree as it is now: what somebody edits meanwhile may be in no image.
+        tree = provenance.tree_hash(self.paths.root)
+        return Deployment(
+            self.tilt(),
+            self.api(),
+            artefacts,
+            self.emit,
+            passed=lambda: provenance.remember(self.paths.state, tree=tree, cluster=self.cluster_identity()),
+        )
+
+    def require_deployed(self) -> None:
+        """Raise EnvironmentNotReadyError unless what runs on the cluster was deployed from this tree."""
+        from rehearsal.deploy import provenance
+
+        tree = provenance.tree_hash(self.paths.root)
+        provenance.require(self.paths.state, tree=tree, cluster=self.cluster_identity())
+
+    def cluster_identity(self) -> str:
+        """Return the id of the control plane's container; empty when there is none."""
+        from rehearsal.cluster.engine import DockerNodeEngine
+
+        nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
+        return next((one.id for one in nodes if one.name.endswith("control-plane")), "")
 
     @cached_property
     def passive_supplies(self) -> Supplies:

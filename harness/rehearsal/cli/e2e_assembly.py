@@ -30,7 +30,7 @@ from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
 from rehearsal.stages.planning import Planned, Request, plan
 from rehearsal.stages.preparing import CLUSTER_ENTRY, ClusterStage, ClusterUndo, doctor_stage, supply_stage
-from rehearsal.stages.room import Stage
+from rehearsal.stages.room import Room, Stage
 from rehearsal.stages.running import Runner
 
 _SEED_BITS = 32
@@ -148,25 +148,35 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, St
         ),
         "supply": supply_stage(lambda: shop.supplies.build([])),
         "cluster": ClusterStage(
-            identity=lambda: _identity(shop),
+            identity=lambda: shop.cluster_identity(),
             bring_up=lambda: bring_up(shop, options.profile, options.timing),
             ledger=ledger,
             keep=options.keep,
         ),
         "deploy": deploy_stage(shop.deployment),
-        **judging_stages(shop, ledger),
+        **{name: _on_this_tree(shop, stage) for name, stage in judging_stages(shop, ledger).items()},
     }
+
+
+def _on_this_tree(shop: Workshop, stage: Stage) -> Stage:
+    """Return a stage that begins only when what runs on the cluster was deployed from this tree."""
+
+    def work(room: Room) -> None:
+        shop.require_deployed()
+        stage(room)
+
+    return work
 
 
 def _undoers(shop: Workshop) -> Mapping[str, Undo]:
     def undo_workload(arguments: Mapping[str, str]) -> None:
         # A cluster that is gone has taken what was broken with it.
-        if _identity(shop):
+        if shop.cluster_identity():
             WorkloadUndo(Injector(shop.api(), ledger_of(shop)))(arguments)
 
     return {
         CLUSTER_ENTRY: ClusterUndo(
-            identity=lambda: _identity(shop),
+            identity=lambda: shop.cluster_identity(),
             whole=lambda: _phase(shop) is Phase.READY,
             remove=lambda: take_down(shop, images=False),
         ),
@@ -177,11 +187,3 @@ def _undoers(shop: Workshop) -> Mapping[str, Undo]:
 def _phase(shop: Workshop) -> Phase | None:
     made = record.load(shop.paths.state)
     return made.phase if made else None
-
-
-def _identity(shop: Workshop) -> str:
-    """Return the id of the control plane's container; empty when there is none."""
-    from rehearsal.cluster.engine import DockerNodeEngine
-
-    nodes = DockerNodeEngine(shop.docker).nodes(shop.catalogue.cluster.name)
-    return next((one.id for one in nodes if one.name.endswith("control-plane")), "")

@@ -6,7 +6,7 @@ at the newest pod of each workload.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Deployment:
     emit: Emit
     deploy_seconds: float = _DEPLOY_SECONDS
     rollout_seconds: float = _ROLLOUT_SECONDS
+    passed: Callable[[], None] = lambda: None  # called when everything was deployed and is well
 
     @property
     def log(self) -> Path:
@@ -65,7 +66,9 @@ class Deployment:
                 rollouts = self._await_rollouts(state)
             result = judge(ended.exit_code, state, rollouts)
             doing.detail = _summary(result)
-            return result
+        if result.verdict is Verdict.PASS and not resources:
+            self.passed()
+        return result
 
     def _read_snapshot(self, exit_code: int, tail: str) -> Snapshot:
         try:
