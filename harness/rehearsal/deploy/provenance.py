@@ -23,7 +23,7 @@ _GIT_SECONDS = 30.0
 def tree_hash(root: Path) -> str:
     """Return a hash of everything in the working tree that is deployed, whether committed or not.
 
-    Outside of git nobody knows what of the files belongs to the tree: an empty string, which is never accepted.
+    Outside of git nobody knows which files belong to the tree: an empty string, which is never accepted.
     """
     argv = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
     try:
