@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from rehearsal.cli import e2e_assembly, main
-from rehearsal.cli.composition import Workshop
+from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.cli.e2e_assembly import Options
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import ExitCode
+from rehearsal.stages.preparing import CLUSTER_ENTRY
 from rehearsal.stages.registry import NAMES
 from rehearsal.stages.room import Stage
 
@@ -130,3 +131,27 @@ def test_what_makes_no_sense_is_refused_before_anything_is_begun(
 ) -> None:
     assert main.run(["e2e", *arguments]) == ExitCode.USAGE
     assert list(ground.checkout.glob("runs/*/report.json")) == []
+
+
+def test_what_a_killed_run_left_can_be_undone_without_another_run(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground.ledger.enter("planted", "what a killed run changed", stage="chaos")
+
+    assert main.run(["undo"]) == ExitCode.PASS
+    assert (ground.undone, ground.reports()) == (["chaos"], [])
+    assert capsys.readouterr().out == "undone: what a killed run changed\n"
+
+
+def test_nothing_to_undo_is_said(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["undo"]) == ExitCode.PASS
+    assert capsys.readouterr().out == "nothing to undo\n"
+
+
+def test_cluster_of_a_killed_run_that_somebody_takes_over_is_not_removed(ground: Ground) -> None:
+    ground.ledger.enter(CLUSTER_ENTRY, "the cluster that a run made", identity="abc")
+    ground.ledger.enter("planted", "a change of its", stage="chaos")
+    with workshop("up", announce=False) as shop:
+        shop.adopt_cluster()
+
+    assert [entry.kind for entry in ground.ledger.entries()] == ["planted"]

@@ -29,6 +29,7 @@ COMMANDS = {
     "render",
     "report",
     "supply",
+    "undo",
     "up",
 }
 

@@ -36,6 +36,7 @@ def up(profile: str | None, timing: str | None, use_context: bool, as_json: bool
     """Make the cluster, or mend the one that is there."""
     with workshop("cluster-up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None, use_context=use_context)
+        shop.adopt_cluster()
         _print_status(shop, as_json=as_json)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rehearsal.cluster.lifecycle import Clusters
     from rehearsal.cluster.plan import ClusterSpec
     from rehearsal.core.catalogue import Catalogue
+    from rehearsal.core.ledger import Ledger
     from rehearsal.deploy.deploying import Deployment
     from rehearsal.deploy.rendering import Renderer
     from rehearsal.deploy.tilt import Tilt
@@ -60,6 +61,21 @@ class Workshop:
         if not engine.endpoint.chosen_by_user:
             os.environ["DOCKER_HOST"] = engine.endpoint.host
         return connect()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this machine: its cluster is one, so are the changes to it."""
+        from rehearsal.core.ledger import Ledger
+
+        return Ledger(self.paths.state / "ledger")
+
+    def adopt_cluster(self) -> None:
+        """Make a cluster that a killed run has left the user's: the next run must not remove it."""
+        from rehearsal.stages.preparing import CLUSTER_ENTRY
+
+        for entry in self.ledger.entries():
+            if entry.kind == CLUSTER_ENTRY:
+                self.ledger.strike(entry)
 
     @cached_property
     def supplies(self) -> Supplies:

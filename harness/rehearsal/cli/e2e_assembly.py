@@ -57,13 +57,19 @@ def rehearse(options: Options) -> int:
             return _in_turn(shop, options, planned)
 
 
-def ledger_of(shop: Workshop) -> Ledger:
-    """Return the ledger of this machine; its cluster is one, so are its changes."""
-    return Ledger(shop.paths.state / "ledger")
+def undo() -> list[str]:
+    """Undo what a killed run left, and return what that was. Raises HarnessError when something stays."""
+    with (
+        workshop("undo", announce=False) as shop,
+        exclusive(shop.paths.locks / "e2e.lock", purpose="undo", emit=shop.emit),
+    ):
+        found = [entry.what for entry in shop.ledger.entries()]
+        _undo_what_was_left(shop, shop.ledger)
+        return found
 
 
 def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> int:
-    ledger = ledger_of(shop)
+    ledger = shop.ledger
     _undo_what_was_left(shop, ledger)
     sha, changed = run_folder.revision(shop.paths.root)
     folder = run_folder.create(shop.paths.root, sha)
@@ -172,7 +178,7 @@ def _undoers(shop: Workshop) -> Mapping[str, Undo]:
     def undo_workload(arguments: Mapping[str, str]) -> None:
         # A cluster that is gone has taken what was broken with it.
         if shop.cluster_identity():
-            WorkloadUndo(Injector(shop.api(), ledger_of(shop)))(arguments)
+            WorkloadUndo(Injector(shop.api(), shop.ledger))(arguments)
 
     return {
         CLUSTER_ENTRY: ClusterUndo(

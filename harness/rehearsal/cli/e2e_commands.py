@@ -34,3 +34,13 @@ def e2e(
 
     request = Request(tuple(filter(None, stages.split(","))), start, context)
     return rehearse(Options(request, profile, Timing(timing) if timing else None, keep, seed))
+
+
+@click.command()
+def undo() -> None:
+    """Undo what a killed run has left, without starting another one."""
+    click.echo("Looking into the ledger ...", err=True)
+    from rehearsal.cli.e2e_assembly import undo as undo_all
+
+    undone = undo_all()
+    click.echo("\n".join(f"undone: {what}" for what in undone) or "nothing to undo")

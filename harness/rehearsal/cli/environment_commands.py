@@ -42,6 +42,7 @@ def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, 
     """
     with workshop("up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None)
+        shop.adopt_cluster()
         return _tilt(shop, resources, ci=ci)
 
 
