@@ -38,6 +38,14 @@ class Issuer:
     jwks_url: str
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same settings for a service that is a process."""
+        return {
+            name.upper(): ",".join(value) if isinstance(value, tuple) else value
+            for name, value in self.settings.items()
+        }
+
     def token(self, user: str, *scopes: str, roles: tuple[str, ...] = (), seconds: int = 3600) -> str:
         """An access token of `user`."""
         now = int(time.time())
