@@ -1,0 +1,1 @@
+"""order-service: takes orders, and alone moves them from one state to the next."""

@@ -1,0 +1,1 @@
+"""The edges of order-service: its tables, product-service, events and metrics."""

@@ -1,0 +1,1 @@
+"""What order-service does: places orders, moves them, and drives those on that wait."""

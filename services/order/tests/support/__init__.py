@@ -1,0 +1,1 @@
+"""Helpers of the tests: a product-service to play, order-service without a server, and events to tell it."""
