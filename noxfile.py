@@ -24,7 +24,7 @@ nox.options.sessions = ["lint", "types"]
 
 LOCKS = Path("requirements")
 # Each has its own pytest and mypy settings; the packages they test are installed together.
-SERVICE_PACKAGES = ("chassis", "testkit", "gateway", "product")
+SERVICE_PACKAGES = ("chassis", "testkit", "gateway", "product", "order", "cart")
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
 
 

@@ -16,8 +16,8 @@ from rehearsal.shop.tokens import Account, Realm
 
 CREDENTIALS = "credentials.json"
 _CLIENT = "rehearsal"
-_SHOPPER_SCOPE = ""  # what a shopper may do comes by default
-_SHOPKEEPER_SCOPE = "products:write inventory:write payments:write"
+_SHOPPER_SCOPE = "openid"
+_SHOPKEEPER_SCOPE = "openid products:write inventory:write payments:write"
 
 
 def shoppers(first: int, last: int) -> tuple[str, ...]:

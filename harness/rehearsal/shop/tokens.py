@@ -28,7 +28,7 @@ class Account:
 
     username: str
     password: str
-    scope: str  # beyond what the client has by default
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,8 @@ class PasswordTokens:
             "client_id": self._realm.client_id,
             "username": account.username,
             "password": account.password,
+            "scope": account.scope,
         }
-        if account.scope:
-            form["scope"] = account.scope
         if self._realm.client_secret:
             form["client_secret"] = self._realm.client_secret
         try:

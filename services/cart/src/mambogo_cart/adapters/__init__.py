@@ -1,0 +1,1 @@
+"""The edges of cart-service: Redis, product-service, order-service and metrics."""

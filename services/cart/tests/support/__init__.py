@@ -1,0 +1,1 @@
+"""Helpers of the tests: product-service and order-service to play, and cart-service without a server."""
