@@ -28,6 +28,8 @@ COMMANDS = {
     "prepare",
     "render",
     "report",
+    "seed",
+    "shop",
     "supply",
     "undo",
     "up",

@@ -29,12 +29,14 @@ def judging_stages(shop: Workshop, ledger: Ledger) -> Mapping[str, Stage]:
     """Return the stages; nothing is connected before one of them runs."""
 
     def contract() -> ContractStage:
-        return ContractStage(shop.paths.root, lambda service: _document(shop, service), lambda: _open(shop))
+        return ContractStage(
+            shop.paths.root, lambda service: _document(shop, service), lambda: open_shop(shop)
+        )
 
     def load() -> LoadStage:
         flows, promised = shop.catalogue.flows, shop.catalogue.objectives
         return LoadStage(
-            lambda: _open(shop),
+            lambda: open_shop(shop),
             Objectives(promised.order_accepted_ratio, promised.order_p95_seconds),
             rate_per_second=flows.load_orders_per_second,
             seconds=flows.load_seconds,
@@ -43,7 +45,7 @@ def judging_stages(shop: Workshop, ledger: Ledger) -> Mapping[str, Stage]:
 
     def chaos() -> ChaosStage:
         return ChaosStage(
-            lambda: _open(shop),
+            lambda: open_shop(shop),
             Injector(shop.api(), ledger),
             _experiments(shop),
             rate_per_second=shop.catalogue.flows.chaos_orders_per_second,
@@ -67,7 +69,7 @@ def _experiments(shop: Workshop) -> tuple[Experiment, ...]:
 
 
 @asynccontextmanager
-async def _open(shop: Workshop) -> AsyncIterator[HttpShop]:
+async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
     ports = shop.catalogue.ports
     credentials = read_credentials(shop.paths.state)
     issuer = f"http://127.0.0.1:{ports.identity}/realms/{_REALM}"

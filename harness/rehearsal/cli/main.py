@@ -19,6 +19,7 @@ from rehearsal.cli import (
     e2e_commands,
     environment_commands,
     report_commands,
+    shop_commands,
     stack_commands,
     supply_commands,
 )
@@ -40,6 +41,8 @@ rehearsal.add_command(environment_commands.down)
 rehearsal.add_command(environment_commands.env)
 rehearsal.add_command(stack_commands.render)
 rehearsal.add_command(stack_commands.prepare)
+rehearsal.add_command(shop_commands.seed)
+rehearsal.add_command(shop_commands.shop)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
 rehearsal.add_command(report_commands.report)

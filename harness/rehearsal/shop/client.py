@@ -94,6 +94,15 @@ class HttpShop:
         path = f"/api/inventory/{product_id}"
         return await self._as(ADMINISTRATOR, "PUT", path, json={"initial": quantity})
 
+    async def products(self, category: str, cursor: str = "") -> Answer:
+        """Get a page of a category's products."""
+        query = {"category": category, "limit": str(_PAGE)} | ({"cursor": cursor} if cursor else {})
+        return await self._ask("GET", "/api/products", params=query)
+
+    async def payments_of(self, user: str, order_id: str) -> Answer:
+        """Get the payments of an order."""
+        return await self._as(user, "GET", "/api/payments", params={"order_id": order_id})
+
     async def anonymous(self, method: str, path: str) -> Answer:
         """Ask without a token."""
         return await self._ask(method, path)
