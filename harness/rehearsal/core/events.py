@@ -117,6 +117,15 @@ class CheckFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultMade:
+    """A fault was at work; times are Unix seconds."""
+
+    title: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class NotLookedAt:
     """Something that a reader might think was looked at was not."""
 
@@ -142,6 +151,7 @@ Event = (
     | StageStarted
     | StageFinished
     | CheckFinished
+    | FaultMade
     | NotLookedAt
     | RunFinished
 )

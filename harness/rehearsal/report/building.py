@@ -14,6 +14,7 @@ from rehearsal.core.redaction import redact
 from rehearsal.core.verdicts import Ending, Verdict, exit_code_of_ending
 from rehearsal.report.model import (
     CheckReport,
+    FaultReport,
     NoticeReport,
     NotLookedAtReport,
     Report,
@@ -48,6 +49,7 @@ def build(records: Iterable[Record]) -> Report:
         run=_run(begun, every[-1], end),
         stages=stages,
         checks=checks,
+        faults=tuple(_fault(one) for one in every if one["event"] == "FaultMade"),
         not_looked_at=tuple(_not_looked_at(every, stages, checks)),
         notices=tuple(_notice(one) for one in every if one["event"] == "Notice"),
     )
@@ -85,6 +87,10 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
 
 def _check(record: Record) -> CheckReport:
     return CheckReport(stage=record["stage"], **record["check"])
+
+
+def _fault(record: Record) -> FaultReport:
+    return FaultReport(title=record["title"], start=record["start"], end=record["end"])
 
 
 def _notice(record: Record) -> NoticeReport:

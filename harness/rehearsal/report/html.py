@@ -1,7 +1,7 @@
 """The report as one page: no network, no script, light and dark, on paper too.
 
 Its style is the only thing that its content security policy allows. Verdicts differ by sign and word, not by
-colour alone. Engines that have more to show get a section of their own between findings and checks.
+colour alone. Engines that have more to show get a section of their own beside the timeline.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from pathlib import Path
 from rehearsal.core.verdicts import Ending, Verdict
 from rehearsal.report.model import CheckReport, Report, StageReport
 from rehearsal.report.phrasing import WORST, again, duration, explain_command, headline, mark, revision
+from rehearsal.report.timeline import Point, render_timeline
 
 _STYLE = Path(__file__).with_name("page.css")
 
 
-def render_html(report: Report) -> str:
-    """Return the page."""
-    return "\n".join(_page(report)) + "\n"
+def render_html(report: Report, points: Sequence[Point] = ()) -> str:
+    """Return the page; `points` are the run's series, for the timeline."""
+    return "\n".join(_page(report, points)) + "\n"
 
 
-def _page(report: Report) -> Iterator[str]:
+def _page(report: Report, points: Sequence[Point]) -> Iterator[str]:
     style = _STYLE.read_text(encoding="utf-8")
     # The hash is of exactly what stands between the tags.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -44,6 +45,7 @@ def _page(report: Report) -> Iterator[str]:
     yield from _header(report)
     yield "<main>"
     yield from _stages(report)
+    yield from _timeline(report, points)
     yield from _findings(report)
     yield from _not_looked_at(report)
     yield from _checks(report)
@@ -76,6 +78,18 @@ def _header(report: Report) -> Iterator[str]:
         what = "thing was" if count == 1 else "things were"
         yield f'<p><a href="#not-looked-at">{count} {what} not looked at</a></p>'
     yield "</header>"
+
+
+def _timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
+    if not points:
+        return
+    yield '<section aria-labelledby="timeline"><h2 id="timeline">Orders over time</h2>'
+    yield from render_timeline(report, points)
+    yield (
+        '<p class="legend">Dashed: orders offered. Line: orders accepted. Below: the time in which 95 % of '
+        "them were answered. Hatched: a fault was at work.</p>"
+    )
+    yield "</section>"
 
 
 def _stages(report: Report) -> Iterator[str]:

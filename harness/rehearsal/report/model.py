@@ -71,6 +71,14 @@ class NotLookedAtReport(_Part):
     why: str
 
 
+class FaultReport(_Part):
+    """When a fault was at work, in Unix seconds."""
+
+    title: str
+    start: float
+    end: float
+
+
 class NoticeReport(_Part):
     """A fallback, a repair, a warning."""
 
@@ -88,6 +96,7 @@ class Report(_Part):
     run: Run
     stages: tuple[StageReport, ...]
     checks: tuple[CheckReport, ...]
+    faults: tuple[FaultReport, ...]
     not_looked_at: tuple[NotLookedAtReport, ...]
     notices: tuple[NoticeReport, ...]
 

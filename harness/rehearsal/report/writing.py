@@ -16,12 +16,12 @@ from rehearsal.report.junit import render_junit
 from rehearsal.report.markdown import render_markdown
 from rehearsal.report.model import Report
 from rehearsal.report.sarif import render_sarif
+from rehearsal.report.timeline import read_points
 
 SOURCE = "report.json"
 PAGE = "report.html"
 SCHEMA = Path(__file__).with_name("report.schema.json")
 FORMS: Mapping[str, Callable[[Report], str]] = {
-    PAGE: render_html,
     "summary.md": render_markdown,
     "junit.xml": render_junit,
     "report.sarif": render_sarif,
@@ -56,6 +56,7 @@ def read(run: Path) -> Report:
 
 def render(run: Path, report: Report) -> None:
     """Write every rendered form: the same bytes for the same report."""
+    _replace(run / PAGE, render_html(report, read_points(run)))
     for name, form in FORMS.items():
         _replace(run / name, form(report))
 

@@ -10,7 +10,7 @@ from rehearsal.chaos.auditing import read_lists
 from rehearsal.chaos.experiment import Experiment, run
 from rehearsal.chaos.injecting import Injector
 from rehearsal.chaos.judging import judge
-from rehearsal.core.events import step
+from rehearsal.core.events import FaultMade, step
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan
 from rehearsal.shop.accounts import OF_CHAOS
@@ -59,6 +59,10 @@ class ChaosStage:
                 seen = await run(experiment, flow, self.injector)
             after = await read_lists(shop, OF_CHAOS)
         series.append(room.run / series.FILE_NAME, flow)
+        if seen.injected is not None:
+            end = seen.whole if seen.whole is not None else flow.now
+            start = flow.began_at + seen.injected
+            room.emit(FaultMade(experiment.title, round(start, 1), round(flow.began_at + end, 1)))
         evidence = (f"{room.stage}/{history_file.name}",)
         for check in judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence):
             room.record(check)

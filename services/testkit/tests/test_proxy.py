@@ -234,10 +234,10 @@ def test_a_fault_that_touched_nothing_is_an_error(proxy: FaultProxy) -> None:
 
 
 def test_a_target_that_refuses_looks_like_one_that_closes() -> None:
-    with FaultProxy("127.0.0.1", 1) as proxy:
-        # The reset may come before the client has seen that it is connected.
-        with (
-            pytest.raises(ConnectionResetError),
-            socket.create_connection((proxy.host, proxy.port), PATIENCE_SECONDS) as client,
-        ):
-            client.recv(100)
+    # The reset may come before the client has seen that it is connected.
+    with (
+        FaultProxy("127.0.0.1", 1) as proxy,
+        pytest.raises(ConnectionResetError),
+        socket.create_connection((proxy.host, proxy.port), PATIENCE_SECONDS) as client,
+    ):
+        client.recv(100)
