@@ -1,0 +1,1 @@
+"""inventory-service: what is on hand, what is reserved for whom, what is sold."""

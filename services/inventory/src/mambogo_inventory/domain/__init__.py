@@ -1,0 +1,1 @@
+"""The rules of stock and reservations: pure, without framework, database or clock."""

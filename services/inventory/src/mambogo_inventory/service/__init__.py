@@ -1,0 +1,1 @@
+"""What the service does, in transactions: placing, confirming, giving back, expiring, stocking."""
