@@ -1,0 +1,1 @@
+"""The rules' ways to the outside: PostgreSQL, events, the provider, metrics."""
