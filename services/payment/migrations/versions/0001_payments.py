@@ -34,8 +34,10 @@ CREATE TABLE payment (
     traceparent text,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT payment_has_money CHECK ((amount_minor IS NOT NULL AND currency IS NOT NULL) OR state = 'voided'),
-    CONSTRAINT payment_refund_is_named CHECK (refund_id IS NOT NULL OR state NOT IN ('refunding', 'refunded'))
+    CONSTRAINT payment_has_money
+        CHECK ((amount_minor IS NOT NULL AND currency IS NOT NULL) OR state = 'voided'),
+    CONSTRAINT payment_refund_is_named
+        CHECK (refund_id IS NOT NULL OR state NOT IN ('refunding', 'refunded'))
 )
 """
 _DUE = "CREATE INDEX payment_due ON payment (due_at) WHERE due_at IS NOT NULL"

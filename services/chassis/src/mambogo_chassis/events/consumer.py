@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -49,6 +49,8 @@ _PURGE_SECONDS: Final = 60.0
 
 DataT = TypeVar("DataT", bound=EventData)
 Handler = Callable[[Connection, CloudEvent[DataT]], Awaitable[None]]
+BeforeBatch = Callable[[Connection, Sequence[CloudEvent[Any]]], Awaitable[None]]
+AfterCommit = Callable[[], None]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class EventConsumer(Poller):
     ) -> None:
         super().__init__(group=group, events=events, settings=settings, registry=registry)
         self._database = database
+        self._before_batch: BeforeBatch | None = None
+        self._after_commit: AfterCommit | None = None
         self._inbox = Inbox(group)
         self._dead_letters = DeadLetters(group, inbox=self._inbox, outbox=outbox)
         self._contention: dict[tuple[str, int, int], int] = {}
@@ -81,6 +85,16 @@ class EventConsumer(Poller):
             return handler
 
         return register
+
+    def around_batches(self, before: BeforeBatch, committed: AfterCommit) -> None:
+        """Call `before` in each transaction, with the events that it will handle, and `committed` after it.
+
+        `before` takes locks that handlers need in one sequence, or loads what they share; records of one
+        transaction are then at most 50. `committed` counts, or wakes whoever works on what was written. It is
+        not called for a transaction that failed, and not when the process dies between.
+        """
+        self._before_batch = before
+        self._after_commit = committed
 
     async def _take_some(self, works: Sequence[Work]) -> int:
         try:
@@ -102,11 +116,15 @@ class EventConsumer(Poller):
         async with self._database.transaction() as connection:
             for chunk in _chunks(works):
                 fresh = await self._claim(connection, chunk)
+                await self._announce(connection, chunk, fresh)
                 for work in chunk:
                     outcomes.append(await self._apply(connection, work, fresh))
-                if time.monotonic() - started > BATCH_SECONDS:
+                # A second chunk's locks would come after the first one's, in no sequence with them.
+                if self._before_batch is not None or time.monotonic() - started > BATCH_SECONDS:
                     break
             await failpoints.reach("consumer.effected")
+        if self._after_commit is not None:
+            self._after_commit()
         self._count(outcomes)
         return len(outcomes)
 
@@ -169,6 +187,19 @@ class EventConsumer(Poller):
     async def _claim(self, connection: Connection, works: Sequence[Work]) -> set[str]:
         ids = [work.event_id for work in works if work.handler is not None and not work.is_redriven]
         return await self._inbox.claim(connection, ids)
+
+    async def _announce(self, connection: Connection, works: Sequence[Work], fresh: set[str]) -> None:
+        if self._before_batch is None:
+            return
+        handled = [work for work in works if work.handler is not None]
+        await self._before_batch(
+            connection,
+            [
+                work.event
+                for work in handled
+                if work.event is not None and (work.is_redriven or work.event_id in fresh)
+            ],
+        )
 
     async def _apply(self, connection: Connection, work: Work, fresh: set[str]) -> str:
         """One record's part of a transaction; the outcome it will have had when that commits."""

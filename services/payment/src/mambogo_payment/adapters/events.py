@@ -87,13 +87,15 @@ _WRITTEN: Final = (
 )
 
 
-def event_registry(topic_prefix: str = "") -> EventRegistry:
-    """Every event, on topics whose names begin with `topic_prefix`."""
-    registry = EventRegistry()
+def _registry() -> EventRegistry:
+    made = EventRegistry()
     for topic, models in ((ORDERS, _READ), (PAYMENTS, _WRITTEN)):
         for name, model in models:
-            registry.event(f"com.mambogo.{name}.v1", topic=topic_prefix + topic)(model)
-    return registry
+            made.event(f"com.mambogo.{name}.v1", topic=topic)(model)
+    return made
+
+
+registry: Final = _registry()
 
 
 def told(payment: Payment, what: Told) -> EventData:

@@ -110,9 +110,7 @@ class Provider:
         self, operation: str, method: str, path: str, body: object = None, *, key: str | None = None
     ) -> Reply:
         try:
-            reply = await self._client.call(
-                method, path, json=body, idempotency_key=key, token=self._api_key
-            )
+            reply = await self._client.call(method, path, json=body, idempotency_key=key, token=self._api_key)
         except DeadlineExceededError as error:
             raise self._failed(operation, str(error), is_unknown=False) from error
         except UpstreamError as error:

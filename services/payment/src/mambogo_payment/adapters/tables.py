@@ -51,7 +51,8 @@ SET due_at = now() + %(pause_seconds)s * interval '1 second',
 WHERE payment_id = %(payment_id)s AND state = %(state)s AND due_at IS NOT NULL
 """
 _SETTLE: Final = """
-UPDATE payment SET due_at = NULL, outcome_unknown = false WHERE payment_id = %(payment_id)s AND state = %(state)s
+UPDATE payment SET due_at = NULL, outcome_unknown = false
+WHERE payment_id = %(payment_id)s AND state = %(state)s
 """
 # While a call is on its way its own answer comes first; and what is settled is looked at again only where the
 # provider says that it took money which is thought not to be taken.
@@ -194,11 +195,11 @@ def _parameters(payment: Payment) -> dict[str, Any]:
 
 
 def _payment(row: Sequence[Any]) -> Payment:
-    payment_id, order_id, user_id, amount_minor, currency, state, decline_reason, refund_id, attempts = row[:9]
+    payment_id, order_id, user_id, amount_minor, currency, state, decline_reason, refund_id, attempts = row[
+        :9
+    ]
     money = Money(amount_minor, currency) if amount_minor is not None else None
-    return Payment(
-        payment_id, order_id, user_id, money, State(state), decline_reason, refund_id, attempts
-    )
+    return Payment(payment_id, order_id, user_id, money, State(state), decline_reason, refund_id, attempts)
 
 
 def _shown(row: Sequence[Any]) -> Shown:

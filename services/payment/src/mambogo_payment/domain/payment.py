@@ -166,7 +166,7 @@ def learnt(existing: Payment, fact: Fact | None, refund_id: UUID) -> Change:
         case State.OPEN, "declined" | "voided" | "refunded":
             reason = fact.decline_reason if fact is not None else None
             return _declined(existing, reason or f"{status}-by-provider")
-        case (State.CANCELLING | State.DECLINED | State.VOIDED), "captured":
+        case ((State.CANCELLING | State.DECLINED | State.VOIDED), "captured"):
             return Change(_refunding(existing, refund_id), (Told.CAPTURED,), is_new=True)
         case State.CANCELLING, "declined" | "voided" | "refunded" | None:
             return Change(replace(existing, state=State.VOIDED), (Told.VOIDED,), is_new=True)

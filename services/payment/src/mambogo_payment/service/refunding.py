@@ -1,4 +1,4 @@
-"""Refunds that an administrator asks for. The whole amount or nothing: this platform knows no partial ones."""
+"""Refunds that an administrator asks for: of the whole amount, this platform knows no partial ones."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from mambogo_chassis import failpoints
-from mambogo_chassis.database import Database, DatabaseError
+from mambogo_chassis.database import Connection, Database, DatabaseError
 from mambogo_chassis.events import Outbox
 
 from mambogo_payment.adapters import tables
@@ -155,7 +155,7 @@ class Worker:
             self.wake()
         await failpoints.reach("payment.concluded")
 
-    async def _leave(self, connection: tables.Connection, payment: Payment, fact: Fact | None) -> None:
+    async def _leave(self, connection: Connection, payment: Payment, fact: Fact | None) -> None:
         """Nothing new: settled payments stay so, others are looked at again."""
         if payment.state not in rules.WORKING:
             await tables.settle(connection, payment)
@@ -173,9 +173,7 @@ class Worker:
     async def _claim(self, limit: int) -> list[Claim]:
         try:
             async with self._database.transaction() as connection:
-                claims = await tables.claim(
-                    connection, limit=limit, lease_seconds=self._pace.lease_seconds
-                )
+                claims = await tables.claim(connection, limit=limit, lease_seconds=self._pace.lease_seconds)
         except DatabaseError as error:
             logger.warning("no payment was claimed: %s", error)
             return []
@@ -221,5 +219,5 @@ class Worker:
 
 def _pause_seconds(attempts: int) -> float:
     doublings = min(max(attempts - 1, 0), _MAX_DOUBLINGS)
-    longest = min(_FIRST_PAUSE_SECONDS * 2**doublings, _LONGEST_PAUSE_SECONDS)
+    longest = min(_FIRST_PAUSE_SECONDS * 2.0**doublings, _LONGEST_PAUSE_SECONDS)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the workers, no secret

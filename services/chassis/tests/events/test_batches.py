@@ -1,0 +1,88 @@
+"""What a service may do before a batch's first handler, and after its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mambogo_chassis.database import Connection
+from mambogo_chassis.events import CloudEvent, EventConsumer
+from support.data import OrderPlaced, eventually
+from support.pipeline import Pipeline
+
+
+class Batches:
+    """Remembers what was announced, handled and committed, in order."""
+
+    def __init__(self, consumer: EventConsumer) -> None:
+        self.log: list[tuple[str, list[str]]] = []
+        self.failures = 0
+        consumer.around_batches(self.before, self.committed)
+        consumer.on(OrderPlaced)(self.handle)
+
+    async def before(self, connection: Connection, events: Sequence[CloudEvent[Any]]) -> None:
+        self.log.append(("before", [event.data.order_id for event in events]))
+
+    async def handle(self, connection: Connection, event: CloudEvent[OrderPlaced]) -> None:
+        self.log.append(("handle", [event.data.order_id]))
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("once more")
+
+    def committed(self) -> None:
+        self.log.append(("committed", []))
+
+    def of(self, kind: str) -> list[str]:
+        return [order for what, orders in self.log for order in orders if what == kind]
+
+
+async def test_each_event_is_announced_before_the_first_handler_of_its_transaction(
+    pipeline: Pipeline,
+) -> None:
+    consumer = pipeline.consumer()
+    batches = Batches(consumer)
+    orders = [f"o-{number}" for number in range(120)]
+    pipeline.produce(*(pipeline.event(order) for order in orders))
+    pipeline.run_consumer(consumer)
+
+    async def all_handled() -> bool:
+        return len(batches.of("handle")) == 120 and batches.log[-1][0] == "committed"
+
+    await eventually("all events to be handled", all_handled)
+    assert batches.of("before") == batches.of("handle") == orders
+    assert max(len(announced) for what, announced in batches.log if what == "before") <= 50
+    open_events: list[str] = []
+    for what, ids in batches.log:
+        if what == "before":
+            assert open_events == []
+            open_events = list(ids)
+        elif what == "handle":
+            assert open_events.pop(0) == ids[0]
+
+
+async def test_a_duplicate_is_not_announced(pipeline: Pipeline) -> None:
+    consumer = pipeline.consumer()
+    batches = Batches(consumer)
+    duplicate = pipeline.event("o-1", event_id="same")
+    pipeline.produce(duplicate, duplicate, pipeline.event("o-2"))
+    pipeline.run_consumer(consumer)
+
+    async def both() -> bool:
+        return batches.of("handle") == ["o-1", "o-2"]
+
+    await eventually("both events", both)
+    assert sorted(set(batches.of("before"))) == ["o-1", "o-2"]
+
+
+async def test_a_transaction_that_failed_is_announced_again_and_never_committed(pipeline: Pipeline) -> None:
+    consumer = pipeline.consumer()
+    batches = Batches(consumer)
+    batches.failures = 1
+    pipeline.produce(pipeline.event("o-1"))
+    pipeline.run_consumer(consumer)
+
+    async def done() -> bool:
+        return ("committed", []) in batches.log
+
+    await eventually("the second try", done)
+    assert [what for what, _ in batches.log] == ["before", "handle", "before", "handle", "committed"]

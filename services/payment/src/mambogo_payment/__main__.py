@@ -1,0 +1,5 @@
+"""`python -m mambogo_payment`."""
+
+from mambogo_payment.main import main
+
+main()
