@@ -1,0 +1,1 @@
+"""What inventory-service's tests share."""
