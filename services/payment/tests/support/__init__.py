@@ -1,0 +1,1 @@
+"""What payment-service's tests share."""
