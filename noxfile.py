@@ -24,7 +24,17 @@ nox.options.sessions = ["lint", "types"]
 
 LOCKS = Path("requirements")
 # Each has its own pytest and mypy settings; the packages they test are installed together.
-SERVICE_PACKAGES = ("chassis", "testkit", "gateway", "product", "order", "cart")
+SERVICE_PACKAGES = (
+    "chassis",
+    "testkit",
+    "gateway",
+    "product",
+    "order",
+    "cart",
+    "inventory",
+    "payment",
+    "payment/sandbox",
+)
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
 
 
@@ -168,9 +178,11 @@ def lock(session: nox.Session) -> None:
     for group in ("lint", "test"):
         target = str(LOCKS / f"{group}.txt")
         session.run(*options, "--group", group, "pyproject.toml", "--output-file", target)
-    own = [word for name in SERVICE_PACKAGES for word in ("--no-emit-package", f"mambogo-{name}")]
+    own = [word for name in SERVICE_PACKAGES for word in ("--no-emit-package", f"mambogo-{Path(name).name}")]
     for name in ("ci", "services"):
         session.run(*options, *own, str(LOCKS / f"{name}.in"), "--output-file", str(LOCKS / f"{name}.txt"))
     # What runs is what was tested: the images' versions are the tests'.
     tested = ("--constraint", str(LOCKS / "services.txt"))
-    session.run(*options, *tested, "services/requirements.in", "--output-file", "services/requirements.txt")
+    for folder in ("services", "services/payment/sandbox"):
+        wanted, locked = f"{folder}/requirements.in", f"{folder}/requirements.txt"
+        session.run(*options, *tested, wanted, "--output-file", locked)

@@ -1,4 +1,4 @@
-"""Schemathesis hooks for the services' contract runs: `hooks = "mambogo_testkit.fuzz_hooks"` in their configuration.
+"""Schemathesis hooks for contract runs: `hooks = "mambogo_testkit.fuzz_hooks"` in a service's configuration.
 
 Needs schemathesis, which only contract runs install. What is checked is the configurations'.
 """
@@ -19,8 +19,8 @@ _VALID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Give each request a key of its own, as a client does.
 
-    A generator repeats its values: the same key then comes with another body, which is a mistake of the client
-    and answered so. A key that is absent or malformed, on purpose, stays as it is, and so do all headers of a
+    A generator repeats its values: the same key then comes with another body, which is a client's mistake and
+    answered so. A key that is absent or malformed, on purpose, stays as it is, and so do all headers of a
     case that is about a wrong one: schemathesis would take it for a sound case once they were touched.
     """
     if case.meta is not None and case.meta.generation.mode.is_negative:
