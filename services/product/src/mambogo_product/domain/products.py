@@ -9,7 +9,7 @@ from uuid import UUID
 
 Status: TypeAlias = Literal["ACTIVE", "DISCONTINUED"]
 # What the shop sells in.
-Currency: TypeAlias = Literal["CHF", "CZK", "DKK", "EUR", "GBP", "PLN", "SEK", "USD"]
+Currency: TypeAlias = Literal["CHF", "EUR", "GBP", "JPY", "USD"]
 
 # Ten million of most currencies. A line of 1,000 and an order of 100 lines stay below 2^53 with it.
 MAX_PRICE_MINOR: Final = 1_000_000_000

@@ -1,0 +1,171 @@
+"""What clients were told and what is there: I1, I2, I9, I10. Linear in operations and orders."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
+from rehearsal.chaos.proving.operations import LOOK, PLACE, Operation
+from rehearsal.chaos.proving.snapshot import ENDED, OrderRow, Snapshot
+from rehearsal.shop.answers import Kind
+
+I1: Final = Invariant("I1", "Every acknowledged order exists exactly once")
+I2: Final = Invariant("I2", "What was refused, or never asked for, does not exist")
+I9: Final = Invariant("I9", "A key stands for one request and one order")
+I10: Final = Invariant("I10", "What was acknowledged is read, and an ended order stays ended")
+
+_KEY_REUSED_STATUS: Final = 422
+_NOT_FOUND_STATUS: Final = 404
+
+
+def acknowledged_once(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
+    """I1: one order for each key with a clear yes, and it is the one that the client was told of."""
+    if snapshot.orders is None:
+        return unseen(I1, "the orders were not collected")
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for row in snapshot.orders:
+        by_key[row.key].append(row.order_id)
+    told: dict[str, str] = {}
+    for one in operations:
+        if one.f == PLACE and one.kind is Kind.OK:
+            told.setdefault(one.key, one.order_id)
+    violations = []
+    for key, order_id in told.items():
+        there = by_key.get(key, [])
+        if len(there) == 1 and there[0] == order_id:
+            continue
+        rule = "lost" if not there else "doubled" if len(there) > 1 else "another"
+        violations.append(
+            Violation("I1", rule, key, f"order {order_id}, once", ", ".join(sorted(there)) or "none")
+        )
+    violations += _doubled(snapshot.orders, "I1")
+    return judge(I1, len(told), violations)
+
+
+def _doubled(orders: Iterable[OrderRow], invariant: str) -> Iterator[Violation]:
+    seen = Counter(row.order_id for row in orders)
+    for order_id, count in seen.items():
+        if count > 1:
+            yield Violation(invariant, "row-doubled", order_id, "one row", f"{count} rows")
+
+
+def nothing_unasked(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
+    """I2: an order's key was sent, and not all of its answers were a clear no."""
+    if snapshot.orders is None:
+        return unseen(I2, "the orders were not collected")
+    outcome: dict[str, Kind] = {}
+    for one in operations:
+        if one.f == PLACE:
+            outcome[one.key] = _stronger(outcome.get(one.key), one.kind)
+    if not outcome:
+        return unseen(I2, "the history has no attempt to place an order")
+    violations, recovered = [], 0
+    for row in snapshot.orders:
+        kind = outcome.get(row.key)
+        if kind is None:
+            violations.append(Violation("I2", "phantom", row.order_id, "no order", "an order nobody placed"))
+        elif kind is Kind.FAIL:
+            violations.append(Violation("I2", "refused-exists", row.order_id, "no order", f"key {row.key}"))
+        elif kind is Kind.INFO:
+            recovered += 1
+    return judge(I2, len(outcome), violations, numbers={"recovered": float(recovered)})
+
+
+def _stronger(known: Kind | None, kind: Kind) -> Kind:
+    """One clear yes decides; an unknown outcome leaves a no open."""
+    if known is None or kind is Kind.OK:
+        return kind
+    return Kind.INFO if Kind.INFO in (known, kind) and known is not Kind.OK else known
+
+
+def one_order_per_key(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
+    """I9: the same request under a key is answered with the same order; another request is refused (422).
+
+    It needs repetitions: a history without any says nothing about them.
+    """
+    # The first answered attempt decides what the key stands for; attempts without an answer cannot.
+    first: dict[str, Operation] = {}
+    seen: set[str] = set()
+    repeated, violations = 0, []
+    for one in operations:
+        if one.f != PLACE:
+            continue
+        repeated += one.key in seen
+        seen.add(one.key)
+        if one.kind is not Kind.OK:
+            continue
+        before = first.setdefault(one.key, one)
+        if before is one:
+            continue
+        if one.request != before.request:
+            expected = f"{_KEY_REUSED_STATUS}, the key stands for another request"
+            violations.append(Violation("I9", "key-reused", one.key, expected, f"order {one.order_id}"))
+        elif _answer(one) != _answer(before):
+            violations.append(Violation("I9", "answers-differ", one.key, _answer(before), _answer(one)))
+    violations += _refused_wrongly(operations, first)
+    return judge(I9, repeated, violations)
+
+
+def _answer(one: Operation) -> str:
+    """What must not differ between repetitions."""
+    value = one.answered
+    return f"order {value.get('order_id')} for {value.get('total_minor')} {value.get('currency')}"
+
+
+def _refused_wrongly(operations: Sequence[Operation], first: dict[str, Operation]) -> Iterator[Violation]:
+    for one in operations:
+        if one.f != PLACE or one.kind is not Kind.FAIL:
+            continue
+        known = first.get(one.key)
+        if known is not None and known.request == one.request and one.invoked_ns > (known.answered_ns or 0):
+            yield Violation("I9", "repetition-refused", one.key, _answer(known), f"status {one.status}")
+        elif known is not None and known.request != one.request and one.status != _KEY_REUSED_STATUS:
+            yield Violation("I9", "wrong-refusal", one.key, str(_KEY_REUSED_STATUS), f"status {one.status}")
+
+
+def reads_see_acknowledged(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
+    """I10: a look that began after the acknowledgement finds the order; one that was seen ended stays so.
+
+    CONFIRMED may still become CANCELLED, nothing else that has ended changes.
+    """
+    told: dict[str, int] = {}
+    for one in operations:
+        if one.f == PLACE and one.kind is Kind.OK and one.answered_ns is not None:
+            order_id = one.order_id
+            if one.answered_ns < told.get(order_id, one.answered_ns + 1):
+                told[order_id] = one.answered_ns
+    looked = 0
+    violations: list[Violation] = []
+    looks: defaultdict[str, list[Operation]] = defaultdict(list)
+    for one in operations:
+        if one.f != LOOK or one.kind is Kind.INFO:
+            continue
+        looked += 1
+        order_id = one.asked.get("order_id", "")
+        if one.kind is Kind.OK:
+            looks[order_id].append(one)
+        elif one.status == _NOT_FOUND_STATUS and told.get(order_id, one.invoked_ns) < one.invoked_ns:
+            late = (one.invoked_ns - told[order_id]) / 1e6
+            observed = f"404, {late:.1f} ms after it was acknowledged"
+            violations.append(Violation("I10", "not-read", order_id, "the order", observed))
+    for order_id, seen in looks.items():
+        violations += _changed_after_end(order_id, seen)
+    return judge(I10, looked, violations)
+
+
+def _changed_after_end(order_id: str, looks: list[Operation]) -> Iterator[Violation]:
+    """Of looks that do not overlap, a later one must not see less."""
+    if len({one.answered.get("state") for one in looks}) == 1:
+        return
+    ended: Operation | None = None
+    for one in sorted(looks, key=lambda look: look.answered_ns or 0):
+        state = str(one.answered.get("state"))
+        if ended is not None and one.invoked_ns > (ended.answered_ns or 0):
+            before = str(ended.answered.get("state"))
+            if state != before and (before, state) != ("CONFIRMED", "CANCELLED"):
+                yield Violation("I10", "went-back", order_id, f"still {before}", state)
+                return
+        if state in ENDED:
+            ended = one
