@@ -1,14 +1,13 @@
 """Edit to live: from the moment an editor saves one line until every replica answers with it.
 
 A client polls the echo service's NodePort with a new connection each time, as a developer's browser would,
-until each pod has answered with the new version text. Measured for four ways in which editors save.
-`tilt up` must be running and the service ready:
+until each pod has answered with the new version text. Measured for four ways in which editors save, in turn,
+so that each meets the same machine. Uses the `tilt up` that runs, or else brings cluster and Tilt up itself:
 
-    eval "$(rehearsal env)" && tilt up        # in one terminal
-    python bench/edit_to_live.py              # in another
+    python bench/edit_to_live.py
 
-A run in which a pod was replaced is refused: Tilt then rebuilt the image instead of updating the pods, and
-the number would be that of something else.
+The table goes into docs/benchmarks/ground.md. A run in which a pod was replaced is refused: Tilt then rebuilt
+the image instead of updating the pods, and the number would be that of something else.
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ import argparse
 import http.client
 import json
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import tomllib
@@ -27,8 +28,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[1]
-_SOURCE = _ROOT / "services/echo/src/mambogo_echo/version.py"
+from ground import tables
+from ground.measuring import ROOT, machine, rehearsal, until
+
+_SOURCE = ROOT / "services/echo/src/mambogo_echo/version.py"
 _POLL_SECONDS = 0.01  # the resolution of the result
 _LIMIT_SECONDS = 60.0  # far above a rebuild: a slow edit is a result, not an error
 _SETTLE_SECONDS = (
@@ -59,16 +62,30 @@ def ask(port: int) -> Answer | None:
 
 
 def replicas(port: int, wanted: int) -> set[str]:
-    """Return the names of the pods that answer; raises SystemExit when there are not `wanted`."""
+    """Return the names of the pods that answer, when there are `wanted`; else an empty set."""
     found: set[str] = set()
     for _ in range(wanted * 40):  # with fair balancing, the chance to miss one of two is 2^-80
-        if (answer := ask(port)) is not None:
-            found.add(answer.pod)
-    if len(found) != wanted:
-        raise SystemExit(
-            f"{len(found)} replicas answer on 127.0.0.1:{port}, not {wanted}: is `tilt up` green?"
-        )
-    return found
+        answer = ask(port)
+        if answer is None:
+            return set()
+        found.add(answer.pod)
+    return found if len(found) == wanted else set()
+
+
+@contextmanager
+def live_service(port: int, wanted: int) -> Iterator[set[str]]:
+    """Give the pods of the running service; Tilt is started for it, and ended again, where none runs."""
+    if found := replicas(port, wanted):
+        yield found
+        return
+    rehearsal("cluster", "up")
+    command = [sys.executable, "-m", "rehearsal", "up", "echo"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as tilt:
+        try:
+            until("the echo service", lambda: bool(replicas(port, wanted)))
+            yield replicas(port, wanted)
+        finally:
+            tilt.send_signal(signal.SIGINT)
 
 
 def in_place(path: Path, text: str) -> None:
@@ -149,30 +166,28 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=8, help="edits for each way of saving")
     parser.add_argument("--replicas", type=int, default=2)
     options = parser.parse_args()
-    port = tomllib.loads((_ROOT / "rehearsal.toml").read_text(encoding="utf-8"))["ports"]["echo"]
-    pods = replicas(port, options.replicas)
-    results: dict[str, list[float]] = {}
-    with restored(_SOURCE) as original:
-        for name, save in EDITORS.items():
-            results[name] = []
-            for number in range(options.edits):
+    port = tomllib.loads((ROOT / "rehearsal.toml").read_text(encoding="utf-8"))["ports"]["echo"]
+    about = machine()
+    results: dict[str, list[float]] = {name: [] for name in EDITORS}
+    with restored(_SOURCE) as original, live_service(port, options.replicas) as pods:
+        for number in range(options.edits):
+            for at, (name, save) in enumerate(EDITORS.items()):
                 time.sleep(_SETTLE_SECONDS)
-                version = f"{os.getpid()}-{len(results)}-{number}"
+                version = f"{os.getpid()}-{number}-{at}"
                 results[name].append(measure(save, edited(original, version), version, port, pods))
-    print_table(results, options.replicas)
+    text = f"{about}; {options.replicas} replicas.\n\n{table(results)}"
+    tables.refresh(ROOT / "docs/benchmarks/ground.md", "edit to live", text)
 
 
-def print_table(results: dict[str, list[float]], count: int) -> None:
-    """Print medians and extremes as Markdown."""
-    load = os.getloadavg()[0]
-    print(f"Edit to live, {count} replicas; load average {load:.1f} on {os.cpu_count()} cores\n")
-    print("| editor | edits | median | fastest | slowest | within 1.3 s |\n|---|---|---|---|---|---|")
+def table(results: dict[str, list[float]]) -> str:
+    """Return medians and extremes as Markdown."""
+    rows = []
     for name, seconds in results.items():
         within = sum(one <= _TARGET_SECONDS for one in seconds)
-        print(
-            f"| {name} | {len(seconds)} | {statistics.median(seconds):.2f} s | {min(seconds):.2f} s "
-            f"| {max(seconds):.2f} s | {within} of {len(seconds)} |"
-        )
+        times = [f"{one:.2f} s" for one in (statistics.median(seconds), min(seconds), max(seconds))]
+        rows.append([name, str(len(seconds)), *times, f"{within} of {len(seconds)}"])
+    header = ("editor", "edits", "median", "fastest", "slowest", f"within {_TARGET_SECONDS} s")
+    return tables.markdown(header, rows)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,52 @@ def test_nothing_sets_limits_that_need_a_capability(node: Container) -> None:
 
 def test_two_nodes_do_not_share_an_identity(node: Container) -> None:
     assert said(node, "bash", "-c", "cat /etc/machine-id /var/lib/dbus/machine-id 2>/dev/null || true") == ""
+
+
+NETWORK = """pod_subnet 10.244.0.0/16
+service_subnet 10.96.0.0/16
+pod_cidr 10.244.1.0/24
+registry localhost:5001 10.0.0.1:5000
+egress no
+peer 10.244.0.0/24 {other}
+"""
+
+
+@pytest.fixture(scope="module")
+def restarted(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
+    """A node that was told its network once, and was then restarted: only the guard has run since."""
+    container = engine.containers.run(
+        f"rehearsal/node:v{settings.versions.kubernetes}",
+        entrypoint=["sleep", "300"],
+        detach=True,
+        privileged=True,
+    )
+    try:
+        container.reload()
+        gateway = IPv4Address(container.attrs["NetworkSettings"]["Gateway"])
+        said(
+            container,
+            *["bash", "-c", 'printf "%s" "$0" | node-network ensure', NETWORK.format(other=gateway + 200)],
+        )
+        container.restart(timeout=1)
+        said(container, "node-network", "guard")
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "elements"),
+    [("peers", "10.244.0.0/24"), ("own_pods", "10.244.1.0/24"), ("pod_subnet", "10.244.0.0/16")],
+)
+def test_a_restarted_node_s_guard_knows_all_pods_from_its_first_packet_on(
+    restarted: Container, name: str, elements: str
+) -> None:
+    assert f"elements = {{ {elements} }}" in said(restarted, "nft", "list", "set", "inet", "rehearsal", name)
+
+
+def test_a_restarted_node_s_way_to_other_pods_is_not_the_default_one(restarted: Container) -> None:
+    assert "via" in said(restarted, "ip", "route", "show", "10.244.0.0/24")
 
 
 def test_kinds_start_contract_is_in_the_configuration(engine: DockerClient, settings: Catalogue) -> None:
