@@ -127,11 +127,17 @@ class Service(Generic[S]):
         """Answer errors of `kind` as the ChassisError that `translate` makes of them; None: as a 500."""
         self._translations[kind] = translate
 
+    def resolve(self, target: str) -> Sequence[str]:
+        """Addresses of another service now: the settings' own, else the registry's, else its cluster name."""
+        if (fixed := self._addresses.get(target)) is not None:
+            return fixed
+        return self.registry.resolve(target) if self.registry is not None else cluster_address(target)
+
     def client(self, target: str, policy: CallPolicy | None = None) -> HttpClient:
         """A client for another service, by its name in settings, registry or cluster. Make it once."""
         return HttpClient(
             target,
-            self._resolve,
+            self.resolve,
             transport=self.transport,
             metrics=self.metrics,
             tracer=self.tracer,
@@ -222,11 +228,6 @@ class Service(Generic[S]):
         self.task("registration", agent.keep_registered)
         self.task("registry", agent.keep_cache_fresh)
         return agent
-
-    def _resolve(self, target: str) -> Sequence[str]:
-        if (fixed := self._addresses.get(target)) is not None:
-            return fixed
-        return self.registry.resolve(target) if self.registry is not None else cluster_address(target)
 
     async def _is_ready(self) -> bool:
         return (await self.health.readiness()).status == "UP"

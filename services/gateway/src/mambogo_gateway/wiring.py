@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from mambogo_chassis.auth.keys import KeysUnavailableError
 from mambogo_chassis.auth.tokens import InvalidTokenError
 from mambogo_chassis.auth.tokens import TokenVerifier as ChassisVerifier
-from mambogo_chassis.client.balancing import cluster_address
 from mambogo_chassis.http.edge import Edge as ChassisEdge
 from mambogo_chassis.service import Service
 from mambogo_chassis.settings import ServiceSettings
@@ -97,8 +96,7 @@ def make_server(
             )
         verifier = CheckedTokens(service.verifier)
     if instances is None:
-        resolve = service.registry.resolve if service.registry is not None else cluster_address
-        instances = RegisteredInstances(resolve)
+        instances = RegisteredInstances(service.resolve)
     if store is None and settings.redis_url is not None:
         store = RedisLimiterStore(settings.redis_url)
     application = service.app(title="Mambogo gateway", routers=())
