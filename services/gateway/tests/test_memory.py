@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from processes import Process
 from redis_process import free_port
 from rig import Client, ScriptedPod, content_length, get, read_head, run
-from test_restarts import Process
 from tokens import Issuer
 
 _MIB = 1 << 20

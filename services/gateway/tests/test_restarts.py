@@ -8,93 +8,21 @@ a constant rate and retries nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis_process import free_port
+from processes import Process
 from rig import Client, get, post, run
 from tokens import Issuer
 
 _HERE = Path(__file__).parent
-# Two seconds of CPU on a quiet machine; a busy one takes its time.
-_START_SECONDS = 150.0
 _RATE_PER_SECOND = 300
 # The registry's fetch interval: for so long after its SIGTERM a pod still gets new requests.
 _REGISTRY_SECONDS = 1.0
 _DRAIN_SECONDS = 2.5
-
-
-class Process:
-    """A pod or a gateway, restarted on its port."""
-
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
-        self.port = free_port()
-        self._arguments = arguments
-        self._environment = {
-            **os.environ,
-            "PORT": str(self.port),
-            "HOST": "127.0.0.1",
-            "DRAIN_SECONDS": str(_DRAIN_SECONDS),
-            "LOG_LEVEL": "WARNING",
-            "ACCESS_LOG": "false",
-            **environment,
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it; `ready` says when it is."""
-        command = [sys.executable, *self._arguments]
-        self._process = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
-
-    def terminate(self) -> None:
-        """Ask it to stop."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-
-    async def ended(self) -> int:
-        """Wait for its end; its exit code."""
-        assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, _START_SECONDS)
-
-    @property
-    def process_id(self) -> int:
-        """The process' id."""
-        assert self._process is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        """End it in any case."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    async def is_ready(self) -> bool:
-        """Its readiness, by a connection of its own as a kubelet does."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            try:
-                answer = await Client(reader, writer).ask(
-                    get("/actuator/health/readiness", "Connection: close")
-                )
-                return answer.status == 200
-            finally:
-                writer.close()
-        return False
-
-    async def ready(self) -> None:
-        """Wait until it is ready."""
-        end = time.monotonic() + _START_SECONDS
-        while not await self.is_ready():
-            assert time.monotonic() < end, "a process did not become ready"
-            await asyncio.sleep(0.1)
 
 
 class Fleet:
@@ -106,8 +34,9 @@ class Fleet:
         routes.write_text(
             "routes: [{id: items, path: /api/items/**, service: item-service}]\nlimits: {per_user: null}\n"
         )
-        environment = {**issuer.environment(), "ROUTES_FILE": str(routes)}
-        self.pods = [Process([str(_HERE / "pod_process.py")], {}) for _ in range(2)]
+        drain = {"DRAIN_SECONDS": str(_DRAIN_SECONDS)}
+        environment = {**issuer.environment(), **drain, "ROUTES_FILE": str(routes)}
+        self.pods = [Process([str(_HERE / "pod_process.py")], drain) for _ in range(2)]
         self.gateways = [
             Process([str(_HERE / "gateway_process.py"), str(self._registry)], environment) for _ in range(2)
         ]

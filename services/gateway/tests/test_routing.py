@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mambogo_gateway.config import GatewayConfig, parse_config
+from mambogo_gateway.config import GatewayConfig, load_config, parse_config
 from mambogo_gateway.errors import ConfigurationError
-from mambogo_gateway.routing import RouteTable
+from mambogo_gateway.routing import Route, RouteTable
+from mambogo_gateway.wiring import DEFAULT_ROUTES
 
 
 def table(*paths: str) -> RouteTable:
@@ -85,3 +89,49 @@ def test_the_same_pattern_twice_is_refused() -> None:
 def test_a_bad_configuration_is_refused_by_place(text: str, place: str) -> None:
     with pytest.raises(ConfigurationError, match=place):
         parse_config(text, origin="routes.yaml")
+
+
+# The agreement between the shop's services has the table of all operations.
+_AGREEMENT = Path(__file__).parents[2] / "README.md"
+_OPERATION = re.compile(r"((?:GET|POST|PUT|DELETE)(?: and DELETE)?) (/api/[^ `?]+)")
+
+
+def operations(needs: str) -> Iterator[tuple[bytes, bytes]]:
+    """Method and path of each operation of the agreement whose "needs" matches."""
+    for line in _AGREEMENT.read_text().splitlines():
+        match line.split("|"):
+            case ["", what, condition, ""] if re.search(needs, condition):
+                # `GET` and `DELETE /api/x` is written for two operations.
+                for methods, path in _OPERATION.findall(what.replace("` and `", " and ")):
+                    for method in methods.split(" and "):
+                        yield method.encode(), re.sub(r"\{[^}]+\}", "1", path).encode()
+
+
+def packaged_route(method: bytes, path: bytes) -> Route | None:
+    """The packaged route that takes a request."""
+    route = RouteTable(load_config(DEFAULT_ROUTES)).match(path)
+    return route if route is not None and method in route.methods else None
+
+
+def test_every_operation_of_the_shop_has_a_packaged_route_to_its_service() -> None:
+    found = [*operations(r"^ nothing $|:(read|write)|signature")]
+    assert len(found) >= 20
+    services = {"products": "product", "categories": "product", "carts": "cart", "orders": "order"}
+    for method, path in found:
+        thing = path.split(b"/")[2].decode()
+        route = packaged_route(method, path)
+        assert route is not None, (method, path)
+        assert route.service == services.get(thing, thing.removesuffix("s")) + "-service"
+
+
+def test_what_is_for_inside_only_has_no_packaged_route() -> None:
+    assert (b"GET", b"/api/quotes") in [*operations("inside the cluster only")]
+    assert all(packaged_route(*operation) is None for operation in operations("inside the cluster only"))
+
+
+def test_only_what_needs_no_token_is_public_in_the_packaged_routes() -> None:
+    for needs, public in ((r"^ nothing $|signature", True), (":(read|write)", False)):
+        for method, path in operations(needs):
+            route = packaged_route(method, path)
+            assert route is not None
+            assert (method in route.public_methods) is public, (method, path)
