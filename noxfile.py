@@ -131,7 +131,10 @@ def bench(session: nox.Session) -> None:
     if not session.posargs:
         session.error("say which: " + ", ".join(sorted(file.stem for file in Path("bench").glob("*.py"))))
     name, *arguments = session.posargs
-    install(session, "main")
+    if name.startswith("gateway"):
+        install_services(session)
+    else:
+        install(session, "main")
     session.run("python", f"bench/{name}.py", *arguments)
 
 

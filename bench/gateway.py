@@ -1,9 +1,10 @@
 """Compare gateways: CPU time per proxied request, all in one run, one core each, the same upstream.
 
-python bench/gateway.py --seconds 10 --rounds 3
+nox -s bench -- gateway --write
 
-Needs wrk, nginx-light and redis-server from Debian, Maven and a JRE for Spring Cloud Gateway, and the
-gateway's own environment. Rounds are interleaved, the table shows each peer's median; nothing is dropped.
+Needs wrk, nginx-light and redis-server from Debian, and Maven and a JDK for Spring Cloud Gateway. Rounds are
+interleaved, the table shows each peer's median; nothing is dropped. `--write` puts the tables, and the hot
+path's, into services/gateway/docs/performance.md.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 sys.path[:0] = [str(_HERE / "gateway"), str(_HERE.parent / "services/gateway/tests")]
 
+import document  # noqa: E402 - found by the path above
+import half_load  # noqa: E402 - found by the path above
 from measuring import Sample, load, pinned, resident_mib  # noqa: E402 - found by the path above
 from peers import PEERS, Peer, Setting  # noqa: E402 - found by the path above
 from redis_process import free_port, redis_process  # noqa: E402 - found by the path above
@@ -31,6 +34,8 @@ from tokens import Issuer  # noqa: E402 - found by the path above
 _GATEWAY_CORE = 0
 _OTHER_CORE = 1
 _START_SECONDS = 120.0
+# A ratio of two tails scatters more than a mean: more of them, of which the median is taken.
+_TURNS_PER_ROUND = 3
 
 
 @contextlib.contextmanager
@@ -58,9 +63,9 @@ def wait_until_it_answers(url: str, token: str) -> None:
         time.sleep(0.2)
 
 
-def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sample, float, float]:
-    """One round of one peer: its sample, and its memory idle and loaded."""
-    url = f"http://127.0.0.1:{setting.port}/api/items/42"
+@contextlib.contextmanager
+def running(peer: Peer, setting: Setting, token: str) -> Iterator[int]:
+    """A peer that passes requests on; gives its process id."""
     environment = {
         **setting.environment,
         "ROUTES_FILE": str(setting.work / "routes.yaml"),
@@ -68,30 +73,80 @@ def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sam
         "DRAIN_SECONDS": "0",
     }
     with started(peer.command(setting), environment, _GATEWAY_CORE) as process_id:
-        wait_until_it_answers(url, token)
+        wait_until_it_answers(setting.url, token)
+        yield process_id
+
+
+def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sample, float, float]:
+    """One round of one peer: its sample, and its memory idle and loaded."""
+    with running(peer, setting, token) as process_id:
         idle = resident_mib(process_id)
-        load(process_id, url, token, seconds=peer.warm_up_seconds, connections=32, core=_OTHER_CORE)
-        sample = load(process_id, url, token, seconds=seconds, connections=32, core=_OTHER_CORE)
+        for length in (peer.warm_up_seconds, seconds):
+            sample = load(process_id, setting.url, token, seconds=length, connections=32, core=_OTHER_CORE)
         return sample, idle, resident_mib(process_id)
 
 
-def print_table(results: dict[str, list[tuple[Sample, float, float]]]) -> None:
+def measure_half_load(
+    setting: Setting, token: str, *, capacity: float, seconds: int, turns: int
+) -> list[str]:
+    """The gateway's table at half of `capacity` requests a second."""
+    peer = PEERS[0]
+    with running(peer, setting, token) as process_id:
+        load(process_id, setting.url, token, seconds=peer.warm_up_seconds, connections=32, core=_OTHER_CORE)
+        found = half_load.take_turns(
+            *(setting.port, setting.upstream, token),
+            per_second=capacity / 2,
+            seconds=seconds,
+            turns=turns,
+            core=_OTHER_CORE,
+        )
+    return half_load.table(found, capacity / 2)
+
+
+def peers_table(results: dict[str, list[tuple[Sample, float, float]]]) -> list[str]:
     """Markdown, as it goes into the documentation."""
     does = {peer.name: peer.does for peer in PEERS}
-    print("| gateway | checks | CPU us/request | spread | req/s | p50 ms | p99 ms | RSS MiB idle, loaded |")
-    print("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| gateway | checks | CPU us/request | spread | req/s | p50 ms | p99 ms | RSS MiB idle, loaded |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name, rounds in results.items():
         samples = [sample for sample, _, _ in rounds]
         if any(sample.errors for sample in samples):
             raise SystemExit(f"{name}: {sum(sample.errors for sample in samples)} errors; not a measurement")
         cpu = [sample.cpu_microseconds for sample in samples]
-        print(
+        lines.append(
             f"| {name} | {does[name]} | {statistics.median(cpu):.0f} | {min(cpu):.0f}-{max(cpu):.0f} "
             f"| {statistics.median(s.requests_per_second for s in samples):.0f} "
             f"| {statistics.median(s.p50_ms for s in samples):.1f} "
             f"| {statistics.median(s.p99_ms for s in samples):.1f} "
             f"| {rounds[0][1]:.0f}, {rounds[-1][2]:.0f} |"
         )
+    return [*lines, *ratios(results)]
+
+
+def ratios(results: dict[str, list[tuple[Sample, float, float]]]) -> list[str]:
+    """How many times the gateway's CPU time each other takes: the medians over the rounds' own ratios."""
+    ours = results.get(PEERS[0].name)
+    if ours is None:
+        return []
+    lines = [""]
+    for name, rounds in results.items():
+        if rounds is not ours:
+            pairs = zip(rounds, ours, strict=True)
+            found = sorted(its.cpu_microseconds / own.cpu_microseconds for (its, *_), (own, *_) in pairs)
+            lines.append(
+                f"- {name}: {statistics.median(found):.2f} times the gateway's CPU time per request "
+                f"({found[0]:.2f} to {found[-1]:.2f})."
+            )
+    return lines
+
+
+def hot_path_table() -> list[str]:
+    """What `hot_path.py` prints."""
+    command = [sys.executable, str(_HERE / "gateway/hot_path.py")]
+    done = subprocess.run(pinned(_GATEWAY_CORE, command), capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def main() -> None:
@@ -100,23 +155,44 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=[peer.name for peer in PEERS])
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     arguments = parser.parse_args()
+    if arguments.write and arguments.only:
+        parser.error("a table of some peers does not go into the documentation")
     peers = [peer for peer in PEERS if arguments.only is None or peer.name in arguments.only]
     results: dict[str, list[tuple[Sample, float, float]]] = {peer.name: [] for peer in peers}
+    tables: dict[str, list[str]] = {}
     issuer = Issuer()
     token = issuer.token("alice")
     with tempfile.TemporaryDirectory() as directory, redis_process() as redis:
         upstream = free_port()
         command = [sys.executable, str(_HERE / "gateway/upstream.py"), str(upstream)]
+
+        def setting() -> Setting:
+            return Setting(Path(directory), free_port(), upstream, redis.port, issuer.environment())
+
         with started(command, dict(os.environ), _OTHER_CORE):
             for _ in range(arguments.rounds):
                 for peer in peers:
-                    setting = Setting(
-                        Path(directory), free_port(), upstream, redis.port, issuer.environment()
-                    )
-                    results[peer.name].append(measure(peer, setting, token, arguments.seconds))
+                    results[peer.name].append(measure(peer, setting(), token, arguments.seconds))
+            tables["peers"] = peers_table(results)
+            if PEERS[0] in peers:
+                rounds = results[PEERS[0].name]
+                capacity = statistics.median(sample.requests_per_second for sample, *_ in rounds)
+                tables["half load"] = measure_half_load(
+                    setting(),
+                    token,
+                    capacity=capacity,
+                    seconds=arguments.seconds,
+                    turns=_TURNS_PER_ROUND * arguments.rounds,
+                )
+                tables["hot path"] = hot_path_table()
     issuer.close()
-    print_table(results)
+    tables["circumstances"] = [document.circumstances()]
+    for lines in tables.values():
+        print("\n".join((*lines, "")))
+    if arguments.write:
+        document.write(tables)
 
 
 if __name__ == "__main__":

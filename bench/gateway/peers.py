@@ -60,6 +60,11 @@ class Setting:
     issuer: dict[str, str]
 
     @property
+    def url(self) -> str:
+        """What is asked of the peer."""
+        return f"http://127.0.0.1:{self.port}/api/items/42"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The process environment of a peer."""
         ours = {"PORT": str(self.port), "UPSTREAM_PORT": str(self.upstream), "HOST": "127.0.0.1"}
