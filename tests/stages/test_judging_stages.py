@@ -105,3 +105,23 @@ def test_chaos_stage_audits_each_experiment(room: Room, shop: GuardedShop) -> No
     audited = [check.subject for check in room.checks if check.id == "chaos.lost"]
     assert audited == ["kill one of order-service", "kill all of order-service"]
     assert {path.name for path in room.folder.iterdir()} == {"kill-one.jsonl", "kill-all.jsonl"}
+
+
+def test_chaos_stage_reads_its_own_history(room: Room, shop: GuardedShop) -> None:
+    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
+    experiments = [Experiment("kill-all", ORDERS, Extent.ALL, 0.2, 60.0, 0.1)]
+    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, 60.0)(room)
+
+    reads = [check.verdict for check in room.checks if check.id == "chaos.reads"]
+    assert reads == [Verdict.PASS]
+
+
+def test_order_that_is_not_there_after_its_acknowledgement_is_found(room: Room, shop: GuardedShop) -> None:
+    shop.forgets = lambda number: number == 1
+    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
+    experiments = [Experiment("kill-all", ORDERS, Extent.ALL, 0.2, 60.0, 0.1)]
+    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, end_seconds=0.0)(room)
+
+    (reads,) = (check for check in room.checks if check.id == "chaos.reads")
+    assert reads.verdict is Verdict.FAIL
+    assert "not-read" in reads.observed

@@ -11,4 +11,5 @@ RECOVERY = CheckKind("chaos.recovery", "The shop recovers in time", Severity.HIG
 LOST = CheckKind("chaos.lost", "No acknowledged order is lost", Severity.CRITICAL)
 DOUBLED = CheckKind("chaos.doubled", "No order is doubled", Severity.CRITICAL)
 STUCK = CheckKind("chaos.stuck", "Every acknowledged order ends", Severity.CRITICAL)
-CHECKS = (CONTROL, INJECTED, TRAFFIC, RECOVERY, LOST, DOUBLED, STUCK)
+READS = CheckKind("chaos.reads", "What was acknowledged is read", Severity.HIGH)
+CHECKS = (CONTROL, INJECTED, TRAFFIC, RECOVERY, LOST, DOUBLED, STUCK, READS)

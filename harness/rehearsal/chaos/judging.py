@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from rehearsal.chaos.auditing import Listed
-from rehearsal.chaos.checks import CONTROL, DOUBLED, INJECTED, LOST, RECOVERY, STUCK, TRAFFIC
+from rehearsal.chaos.checks import CONTROL, DOUBLED, INJECTED, LOST, READS, RECOVERY, STUCK, TRAFFIC
 from rehearsal.chaos.experiment import Observation
+from rehearsal.chaos.proving.findings import Result
 from rehearsal.core.checks import Check
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.flow import FlowPlan, Placed
@@ -51,6 +52,22 @@ def judge(
             yield Check(check.id, check.severity, check.subject, Verdict.INVALID, unproven)
         else:
             yield check
+
+
+def judge_reads(title: str, found: Result, evidence: tuple[str, ...]) -> Check:
+    """Return what the history's own invariant of reads says about an experiment (I10)."""
+    if found.verdict is Verdict.INVALID:
+        return READS.invalid(title, found.reason)
+    if found.verdict is Verdict.PASS:
+        return READS.passed(title, f"all {found.looked_at} looks saw what was acknowledged before them")
+    first = found.violations[0]
+    return READS.failed(
+        title,
+        f"{found.violation_count} times an order was not seen as it had been acknowledged or had ended",
+        expected=first.expected,
+        observed="; ".join(f"{one.subject} {one.rule}: {one.observed}" for one in found.violations[:_SHOWN]),
+        evidence=evidence,
+    )
 
 
 def _control(seen: Observation, orders: Sequence[Placed]) -> Check:

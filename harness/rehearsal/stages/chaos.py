@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from rehearsal.chaos.auditing import read_lists
 from rehearsal.chaos.experiment import Experiment, run
 from rehearsal.chaos.injecting import Injector
-from rehearsal.chaos.judging import judge
+from rehearsal.chaos.judging import judge, judge_reads
+from rehearsal.chaos.proving.acknowledging import reads_see_acknowledged
+from rehearsal.chaos.proving.operations import operations_of
+from rehearsal.chaos.proving.snapshot import Snapshot
 from rehearsal.core.events import FaultMade, step
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan
 from rehearsal.shop.accounts import OF_CHAOS
-from rehearsal.shop.history import History
+from rehearsal.shop.history import History, read
 from rehearsal.shop.stocking import stock_up
 from rehearsal.stages.contract import OpenShops
 from rehearsal.stages.room import Room
@@ -66,3 +69,6 @@ class ChaosStage:
         evidence = (f"{room.stage}/{history_file.name}",)
         for check in judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence):
             room.record(check)
+        # Of the invariants, the one that needs nothing but the history.
+        reads = reads_see_acknowledged(operations_of(read(history_file)), Snapshot(quiet_seconds=0.0))
+        room.record(judge_reads(experiment.title, reads, evidence))
