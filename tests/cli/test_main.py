@@ -20,6 +20,7 @@ from rehearsal.core.verdicts import ExitCode
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "cluster",
+    "diff",
     "doctor",
     "down",
     "e2e",

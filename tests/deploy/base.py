@@ -1,9 +1,11 @@
-"""The checkout's own manifests, read without kustomize: the base and the local overlay only list files."""
+"""The checkout's own manifests, read without kustomize: overlays list files and patch single fields."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rehearsal.deploy.manifests import Manifest, parse
@@ -11,6 +13,7 @@ from rehearsal.deploy.manifests import Manifest, parse
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "k8s" / "base"
 LOCAL = ROOT / "k8s" / "overlays" / "local"
+PRODUCTION = ROOT / "k8s" / "overlays" / "production"
 
 
 @cache
@@ -24,6 +27,30 @@ def base_objects() -> list[Manifest]:
     return list(_resources(BASE))
 
 
+def production_objects() -> list[Manifest]:
+    """Return what production applies."""
+    return [*_resources(BASE), *_resources(PRODUCTION)]
+
+
 def local_objects() -> list[Manifest]:
-    """Return the base and what the local overlay adds to it, without the overlay's patches."""
-    return [*_resources(BASE), *_resources(LOCAL)]
+    """Return the local overlay, with its patches; the realm's ConfigMap, which kustomize makes, is left out."""
+    objects = deepcopy([*_resources(BASE), *_resources(LOCAL)])
+    for patch in yaml.safe_load((LOCAL / "kustomization.yaml").read_text())["patches"]:
+        target = patch["target"]
+        (one,) = (
+            one
+            for one in objects
+            if (one["kind"], one["metadata"]["name"]) == (target["kind"], target["name"])
+        )
+        for step in yaml.safe_load(patch["patch"]):
+            _apply(one, step)
+    return objects
+
+
+def _apply(one: Any, step: dict[str, Any]) -> None:
+    *way, last = (part.replace("~1", "/") for part in step["path"].split("/")[1:])
+    for part in way:
+        one = one[int(part) if isinstance(one, list) else part]
+    # "replace" of what is not there is refused, as kustomize does.
+    assert step["op"] == "add" or last in one
+    one[last] = step["value"]

@@ -1,4 +1,4 @@
-"""`rehearsal render` and `prepare`: the manifests, and what Tilt needs besides them."""
+"""`rehearsal render`, `diff` and `prepare`: the manifests, and what Tilt needs besides them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from rehearsal.cli.cluster_commands import profile_option
 from rehearsal.cli.composition import workshop
+from rehearsal.core.verdicts import ExitCode
 
 
 @click.command()
@@ -16,6 +17,20 @@ def render(profile: str | None) -> None:
 
     with workshop("render", announce=False) as shop:
         click.echo(dump(shop.renderer().render(profile or shop.profile)), nl=False)
+
+
+@click.command()
+@click.argument("target", type=click.Choice(["production"]))
+@profile_option
+def diff(target: str, profile: str | None) -> int:
+    """Print every difference from production, with its reason; 1 when one has none."""
+    from rehearsal.deploy.differences import compare, describe
+
+    with workshop("diff", announce=False) as shop:
+        renderer = shop.renderer()
+        comparison = compare(renderer.production(), renderer.render(profile or shop.profile))
+        click.echo(describe(comparison))
+        return ExitCode.FAIL if comparison.unexplained else ExitCode.PASS
 
 
 @click.command()

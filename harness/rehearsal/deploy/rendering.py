@@ -16,6 +16,7 @@ from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.scaling import Scale, scale
 
 LOCAL_OVERLAY = Path("k8s", "overlays", "local")
+PRODUCTION_OVERLAY = Path("k8s", "overlays", "production")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Renderer:
         size = Scale.of(self.catalogue, profile)
         objects = kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY)
         return scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
+
+    def production(self) -> list[Manifest]:
+        """Return what production applies."""
+        return kustomize.build(self.kubectl, self.root / PRODUCTION_OVERLAY)
 
     def references(self) -> list[str]:
         """Return the supplies' images as the engine has them, repository:tag."""

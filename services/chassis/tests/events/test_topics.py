@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from mambogo_testkit.dependencies.kafka import TopicSpace
 
-from mambogo_chassis.events import redrive
+from mambogo_chassis.events import redrive, topics
 from mambogo_chassis.events.topics import TopicError, ensure_topics
 
 
@@ -29,6 +29,25 @@ def test_a_topic_that_cannot_be_made_is_an_error(kafka_topics: TopicSpace) -> No
         ensure_topics(
             kafka_topics.bootstrap_servers, [kafka_topics.name("x")], partitions=1, replication_factor=3
         )
+
+
+def test_the_job_makes_what_it_is_told_and_says_so(
+    kafka_topics: TopicSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_topics.bootstrap_servers)
+    name = kafka_topics.name("payments")
+    assert topics.main(["--partitions", "3", "--replication-factor", "1", name]) == 0
+    found = AdminClient({"bootstrap.servers": kafka_topics.bootstrap_servers}).list_topics(timeout=20).topics
+    assert {name, f"{name}.dlt"} <= set(found)
+    assert capsys.readouterr().out == f"{name} and their dead letter topics are there\n"
+
+
+def test_the_job_fails_when_a_topic_cannot_be_made(
+    kafka_topics: TopicSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_topics.bootstrap_servers)
+    assert topics.main(["--partitions", "3", "--replication-factor", "5", kafka_topics.name("x")]) == 1
+    assert "could not be made" in capsys.readouterr().err
 
 
 def test_the_redrive_command_says_when_there_is_no_such_topic(

@@ -1,0 +1,72 @@
+"""What runs here against what production applies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rehearsal.core.catalogue import load
+from rehearsal.deploy.differences import PREMISE, RULES, Comparison, compare, describe
+from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.manifests import Manifest, named
+from rehearsal.deploy.scaling import Scale, scale
+
+from tests.deploy.base import ROOT, local_objects, production_objects
+
+CATALOGUE = load(ROOT)
+IMAGES = {name: f"localhost:5001/rehearsal/{name}:abc" for name in SUPPLIED.values()}
+
+
+def _rendered(profile: str) -> list[Manifest]:
+    local = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
+    return scale(local, Scale.of(CATALOGUE, profile))
+
+
+def _compared(profile: str) -> Comparison:
+    return compare(production_objects(), _rendered(profile))
+
+
+@pytest.mark.parametrize("profile", sorted(CATALOGUE.profiles))
+def test_every_difference_is_explained(profile: str) -> None:
+    assert [str(one) for one in _compared(profile).unexplained] == []
+
+
+def test_every_rule_explains_something() -> None:
+    every = [_compared(profile) for profile in CATALOGUE.profiles]
+    assert [rule.name for rule in RULES if not any(one.explained[rule.name] for one in every)] == []
+
+
+def _container(objects: list[Manifest]) -> Any:
+    return named(objects, "Deployment", "order-service")["spec"]["template"]["spec"]["containers"][0]
+
+
+PLANTED: dict[str, Callable[[list[Manifest]], Any]] = {
+    "probe-path": lambda all_: _container(all_)["livenessProbe"]["httpGet"].update(path="/actuator/health"),
+    "env": lambda all_: _container(all_)["env"].append({"name": "EXTRA", "value": "1"}),
+    "lost-object": lambda all_: all_.remove(named(all_, "PodDisruptionBudget", "order-service")),
+    "hpa-target": lambda all_: named(all_, "HorizontalPodAutoscaler", "order-service-hpa")["spec"]["metrics"][
+        0
+    ]["resource"]["target"].update(averageUtilization=90),
+    "foreign-object": lambda all_: all_.append(
+        {"kind": "ConfigMap", "metadata": {"name": "x", "namespace": "mambogo-production"}}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PLANTED))
+def test_a_planted_change_is_unexplained(name: str) -> None:
+    local = _rendered("standard")
+    PLANTED[name](local)
+    assert len(compare(production_objects(), local).unexplained) >= 1
+
+
+def test_the_great_exception_comes_first() -> None:
+    assert describe(_compared("light")).startswith(PREMISE)
+
+
+def test_what_is_unexplained_is_said_with_both_values() -> None:
+    local = _rendered("standard")
+    PLANTED["probe-path"](local)
+    last = describe(compare(production_objects(), local)).splitlines()[-1]
+    assert last.endswith("livenessProbe.httpGet.path: /actuator/health/liveness -> /actuator/health")
