@@ -33,7 +33,7 @@ def production_objects() -> list[Manifest]:
 
 
 def local_objects() -> list[Manifest]:
-    """Return the local overlay, with its patches; the realm's ConfigMap, which kustomize makes, is left out."""
+    """Return the local overlay, patched; the realm's ConfigMap, which kustomize makes, is left out."""
     objects = deepcopy([*_resources(BASE), *_resources(LOCAL)])
     for patch in yaml.safe_load((LOCAL / "kustomization.yaml").read_text())["patches"]:
         target = patch["target"]

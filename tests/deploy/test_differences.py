@@ -41,13 +41,16 @@ def _container(objects: list[Manifest]) -> Any:
     return named(objects, "Deployment", "order-service")["spec"]["template"]["spec"]["containers"][0]
 
 
+def _cpu_target(objects: list[Manifest]) -> Any:
+    hpa = named(objects, "HorizontalPodAutoscaler", "order-service-hpa")
+    return hpa["spec"]["metrics"][0]["resource"]["target"]
+
+
 PLANTED: dict[str, Callable[[list[Manifest]], Any]] = {
     "probe-path": lambda all_: _container(all_)["livenessProbe"]["httpGet"].update(path="/actuator/health"),
     "env": lambda all_: _container(all_)["env"].append({"name": "EXTRA", "value": "1"}),
     "lost-object": lambda all_: all_.remove(named(all_, "PodDisruptionBudget", "order-service")),
-    "hpa-target": lambda all_: named(all_, "HorizontalPodAutoscaler", "order-service-hpa")["spec"]["metrics"][
-        0
-    ]["resource"]["target"].update(averageUtilization=90),
+    "hpa-target": lambda all_: _cpu_target(all_).update(averageUtilization=90),
     "foreign-object": lambda all_: all_.append(
         {"kind": "ConfigMap", "metadata": {"name": "x", "namespace": "mambogo-production"}}
     ),

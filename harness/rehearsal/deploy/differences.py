@@ -16,8 +16,8 @@ from rehearsal.deploy.manifests import Manifest, identity
 
 # What no comparison of manifests can show comes first.
 PREMISE = (
-    "Production's six services are Spring applications. Here they are Python, with the same interfaces, paths, "
-    "settings and dependencies."
+    "Production's six services are Spring applications. Here they are Python, with the same interfaces, "
+    "paths, settings and dependencies."
 )
 WHOLE = ""  # the field of a difference that is a whole object
 ABSENT = "(absent)"
