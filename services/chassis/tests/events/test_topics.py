@@ -13,6 +13,7 @@ from mambogo_chassis.events.topics import TopicError, ensure_topics
 def test_a_topic_is_made_with_its_dead_letters(kafka_topics: TopicSpace) -> None:
     topic = kafka_topics.name("orders")
     ensure_topics(kafka_topics.bootstrap_servers, [topic], partitions=3, replication_factor=1)
+    kafka_topics.await_topics(topic, f"{topic}.dlt")
     found = AdminClient({"bootstrap.servers": kafka_topics.bootstrap_servers}).list_topics(timeout=20).topics
     assert (len(found[topic].partitions), len(found[f"{topic}.dlt"].partitions)) == (3, 1)
 
@@ -37,8 +38,7 @@ def test_the_job_makes_what_it_is_told_and_says_so(
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_topics.bootstrap_servers)
     name = kafka_topics.name("payments")
     assert topics.main(["--partitions", "3", "--replication-factor", "1", name]) == 0
-    found = AdminClient({"bootstrap.servers": kafka_topics.bootstrap_servers}).list_topics(timeout=20).topics
-    assert {name, f"{name}.dlt"} <= set(found)
+    kafka_topics.await_topics(name, f"{name}.dlt")
     assert capsys.readouterr().out == f"{name} and their dead letter topics are there\n"
 
 

@@ -15,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import HOST, Running, Server
+from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
 _METADATA_TIMEOUT_SECONDS = 1.0
@@ -52,7 +53,16 @@ class TopicSpace:
         )
         made[topic].result(timeout=_ADMIN_TIMEOUT_SECONDS)
         self._created.append(topic)
+        self.await_topics(topic)
         return topic
+
+    def await_topics(self, *topics: str) -> None:
+        """Wait until the broker knows topics; that they are made is the controller's word, which comes first."""
+        wait_until("the broker's metadata", lambda: self._missing(topics), _ADMIN_TIMEOUT_SECONDS)
+
+    def _missing(self, topics: tuple[str, ...]) -> str | None:
+        known = self._admin.list_topics(timeout=_ADMIN_TIMEOUT_SECONDS).topics
+        return ", ".join(topic for topic in topics if topic not in known) or None
 
     def name(self, name: str) -> str:
         """Put the prefix before the name of a topic, a group or a transactional id."""
