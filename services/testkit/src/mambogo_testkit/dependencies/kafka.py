@@ -57,7 +57,7 @@ class TopicSpace:
         return topic
 
     def await_topics(self, *topics: str) -> None:
-        """Wait until the broker knows topics; that they are made is the controller's word, which comes first."""
+        """Wait until the broker knows topics: the controller says that they are made before it does."""
         wait_until("the broker's metadata", lambda: self._missing(topics), _ADMIN_TIMEOUT_SECONDS)
 
     def _missing(self, topics: tuple[str, ...]) -> str | None:
