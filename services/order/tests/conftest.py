@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 
-from mambogo_chassis.database.migrate import Migrations, upgrade
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
 from mambogo_testkit.issuing import Issuer, issuer
 from support.catalogue import Catalogue, catalogue
+from support.migrating import MIGRATIONS, migrate
 from support.shop import NO_KAFKA, Shop, process_environment_for, shop
-
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
     source = "".join(path.read_text() for path in sorted((MIGRATIONS / "versions").glob("*.py")))
-    return postgres_server.template("order-service " + source, _migrate)
-
-
-def _migrate(database: FreshDatabase) -> None:
-    url = URL.create(
-        "postgresql+psycopg",
-        username=database.user,
-        password=database.password,
-        host=database.host,
-        port=database.port,
-        database=database.name,
-    )
-    upgrade(url, Migrations(MIGRATIONS))
+    return postgres_server.template("order-service " + source, migrate)
 
 
 @pytest.fixture(scope="session")
