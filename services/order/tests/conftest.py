@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
@@ -12,6 +13,10 @@ from mambogo_testkit.issuing import Issuer, issuer
 from support.catalogue import Catalogue, catalogue
 from support.migrating import MIGRATIONS, migrate
 from support.shop import NO_KAFKA, Shop, process_environment_for, shop
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
