@@ -35,6 +35,8 @@ SERVICE_PACKAGES = (
     "payment",
     "payment/sandbox",
 )
+# Those whose own tests hold a contract suite.
+FUZZED = ("chassis", "product", "order", "cart", "inventory")
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
 
 
@@ -127,15 +129,29 @@ def show(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure: `-- cluster phases`, `-- edit_to_live`, ...; the first word is a program in bench/."""
-    if not session.posargs:
-        session.error("say which: " + ", ".join(sorted(file.stem for file in Path("bench").glob("*.py"))))
-    name, *arguments = session.posargs
-    if name.startswith("gateway"):
+    """Measure: `-- cluster phases`, `-- chassis`, `-- events`, ...; the first word names a program."""
+    files = (*Path("bench").glob("*.py"), *Path("services").glob("*/bench/*.py"))
+    programs = {file.stem: file for file in files}
+    name, *arguments = session.posargs or ("",)
+    if name not in programs:
+        session.error("say which: " + ", ".join(sorted(programs)))
+    if programs[name].is_relative_to("services") or name.startswith("gateway"):
         install_services(session)
     else:
         install(session, "main")
-    session.run("python", f"bench/{name}.py", *arguments)
+    session.run("python", str(programs[name]), *arguments)
+
+
+@nox.session(default=False)
+@nox.parametrize("suite", (*FUZZED, "cluster"))
+def contract(session: nox.Session, suite: str) -> None:
+    """Fuzz each service alone against its own document; `cluster` checks the deployed shop."""
+    if suite == "cluster":
+        rehearse(session, "e2e", "--stages", "contract")
+        return
+    install_services(session)
+    session.chdir(f"services/{suite}")
+    session.run("pytest", "-m", "contract", *session.posargs)
 
 
 def add_stage(stage: StageSpec) -> None:
@@ -149,7 +165,8 @@ def add_stage(stage: StageSpec) -> None:
 
 
 for one in STAGES:
-    add_stage(one)
+    if one.name != "contract":  # above: it has more to it than its stage
+        add_stage(one)
 
 
 @nox.session(default=False)
