@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from confluent_kafka import Producer
 from mambogo_testkit.dependencies.kafka import TopicSpace
@@ -21,17 +17,12 @@ from mambogo_chassis.events import CloudEvent
 from mambogo_chassis.events.envelope import new_event_id, utc_now
 from mambogo_chassis.service import Service
 from mambogo_chassis.settings.model import MissingSettingsError
-from support.data import database_settings, event_settings, eventually
+from support.booking import SCOPES, BookingSettings, make_booking, records, serving, settings
+from support.data import eventually
 from support.issuer import AUDIENCE, CLIENT, REALM, Issuer, issuer
-from support.pipeline import read_all
-from support.running import Running, Settings, make_service, running
+from support.running import Running, make_service
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-SCOPES = "bookings:read bookings:write"
-
-
-class BookingSettings(Settings, bookings.Settings):
-    """The sample's settings with the tests' defaults."""
 
 
 @pytest.fixture(scope="session")
@@ -42,28 +33,6 @@ def postgres_template(postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def tokens() -> Iterator[Issuer]:
     with issuer() as made:
-        yield made
-
-
-def settings(
-    tokens: Issuer, database: FreshDatabase, bootstrap_servers: str, **changes: Any
-) -> BookingSettings:
-    values: dict[str, Any] = {
-        "issuer_url": REALM,
-        "jwks_url": tokens.jwks_url,
-        "audience": AUDIENCE,
-        "authorized_parties": (CLIENT,),
-        **dict(database_settings(database)),
-        **dict(event_settings(bootstrap_servers)),
-        **changes,
-    }
-    return BookingSettings(**values)
-
-
-@asynccontextmanager
-async def serving(used: BookingSettings) -> AsyncIterator[Running]:
-    service: Service[Any] = make_service(used)
-    async with running(*bookings.build(service), service=service) as made:
         yield made
 
 
@@ -78,23 +47,6 @@ async def sample(
     )
     async with serving(used) as made:
         yield made
-
-
-async def make_booking(
-    sample: Running, tokens: Issuer, *, key: str | None = "k-1", title: str = "Box 5", **headers: str
-) -> httpx.Response:
-    sent = {"Authorization": f"Bearer {tokens.token(scope=SCOPES)}", **headers}
-    if key is not None:
-        sent["Idempotency-Key"] = key
-    return await sample.client.post("/api/bookings", json={"title": title, "seats": 2}, headers=sent)
-
-
-async def records(kafka_topics: TopicSpace, topic: str, number: int) -> list[dict[str, Any]]:
-    async def enough() -> list[dict[str, Any]]:
-        found = await asyncio.to_thread(read_all, kafka_topics.bootstrap_servers, kafka_topics.name(topic))
-        return [json.loads(record.value or b"") for record in found] if len(found) >= number else []
-
-    return await eventually(f"{number} records in {topic}", enough)
 
 
 def assign(kafka_topics: TopicSpace, booking_id: str, traceparent: str | None = None) -> None:

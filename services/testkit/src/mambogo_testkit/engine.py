@@ -30,7 +30,7 @@ LABEL_OWNER = "com.mambogo.testkit.owner"
 LABEL_KIND = "com.mambogo.testkit.kind"
 
 # Below the range from which kernels choose ports of outgoing connections, and below NodePorts.
-_PORTS = range(20_000, 30_000)
+PORTS = range(20_000, 30_000)
 _PORT_ATTEMPTS = 10
 _LOG_TAIL_LINES = 40
 _UID = 65532
@@ -76,7 +76,7 @@ class Engine:
         """
         names = list(ports)
         for attempt in range(_PORT_ATTEMPTS):
-            chosen = dict(zip(names, random.sample(_PORTS, len(names)), strict=True))
+            chosen = dict(zip(names, random.sample(PORTS, len(names)), strict=True))
             try:
                 return self._start(spec_for(chosen), chosen), chosen
             except docker.errors.APIError as error:

@@ -36,10 +36,13 @@ T = TypeVar("T")
 
 
 class FaultProxy:
-    """Passes everything on to `host:port`, but for what the current fault does to it."""
+    """Passes everything on to `host:port`, but for what the current fault does to it.
 
-    def __init__(self, host: str, port: int) -> None:
-        self.port = 0
+    It listens on a port of its own choice, or on `listen_on`.
+    """
+
+    def __init__(self, host: str, port: int, *, listen_on: int = 0) -> None:
+        self.port = listen_on
         self.connections = 0
         self._target = (host, port)
         self._fault: Fault | None = None

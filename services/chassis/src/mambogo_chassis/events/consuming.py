@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mambogo_chassis.events.records import InboundRecord
-from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.events.settings import SOCKET_TIMEOUT_MS, EventSettings
 
 # A batch has to be done within this, or the member is thrown out and its partitions move.
 MAX_POLL_SECONDS: Final = 120.0
@@ -62,6 +62,8 @@ def consumer_config(settings: EventSettings, group: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 10_000,
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
+        # A connection whose answers do not come, or mean nothing, is given up after this and not 60 s.
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         "reconnect.backoff.max.ms": 1000,
         "log_level": 4,
     }

@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mambogo_chassis.events.errors import EventError
 from mambogo_chassis.events.records import OutboundRecord
+from mambogo_chassis.events.settings import SOCKET_TIMEOUT_MS
 
 # One batch of the relay is at most 8 MiB; librdkafka's own default would buffer 1 GiB.
 _QUEUE_KIB: Final = 32 * 1024
@@ -106,6 +107,8 @@ def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
         "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
+        # A connection whose answers do not come, or mean nothing, is given up after this and not 60 s.
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         "reconnect.backoff.max.ms": 1000,
         "log_level": 4,
     }

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
+
+# Of one request to a broker, for producer and consumer alike; as long as a round of the relay.
+SOCKET_TIMEOUT_MS: Final = 10_000
 
 
 class EventSettings(BaseModel):

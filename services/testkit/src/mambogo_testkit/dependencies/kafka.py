@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
+import random
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mambogo_testkit.engine import Engine, Spec
+from mambogo_testkit.engine import PORTS, Engine, Spec
 from mambogo_testkit.images import ensure_image
+from mambogo_testkit.proxy import FaultProxy
 from mambogo_testkit.running import HOST, Running, Server
 from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
+_PROXIED = "proxied"
+_PROXY_PORT = "proxy_port"
 _METADATA_TIMEOUT_SECONDS = 1.0
 _ADMIN_TIMEOUT_SECONDS = 15.0
 # Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
-# which is advertised with the port that the host sees.
+# which is advertised with the port that the host sees. The fourth is advertised with a port on which only
+# `proxy` listens: clients go where a broker tells them, so nothing else would keep them on a proxy.
 _ENVIRONMENT = {
-    "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,HOST://:9094",
+    "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,HOST://:9094,PROXIED://:9095",
     # A killed broker may register again only when its old session is over: 9 s by default.
     "KAFKA_CFG_BROKER_SESSION_TIMEOUT_MS": "4000",
     "KAFKA_CFG_BROKER_HEARTBEAT_INTERVAL_MS": "1000",
-    "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,HOST:PLAINTEXT",
+    "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": ",".join(
+        f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", "HOST", "PROXIED")
+    ),
 }
 
 _quiet = logging.getLogger("mambogo_testkit.librdkafka")
@@ -89,6 +99,18 @@ class KafkaBroker(Server):
         """Address for `bootstrap.servers`."""
         return f"{HOST}:{self.running.ports[KIND]}"
 
+    @contextlib.contextmanager
+    def proxied(self) -> Iterator[FaultProxy]:
+        """A proxy that its clients stay on; its address is their `bootstrap.servers`.
+
+        There is one port for it, so tests of other workers wait for each other here.
+        """
+        port = int(self.running.details[_PROXY_PORT])
+        with (Path(tempfile.gettempdir()) / f"mambogo-testkit-proxy-{port}.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with FaultProxy(HOST, self.running.ports[_PROXIED], listen_on=port) as proxy:
+                yield proxy
+
     def missing(self) -> str | None:
         """Ask for metadata: topics can be created once a broker is named in it."""
         try:
@@ -113,17 +135,18 @@ class KafkaBroker(Server):
 def start(engine: Engine) -> Running:
     """Start a broker that is its own controller, with empty logs."""
     image = ensure_image(engine.client, "kafka")
+    proxy_port = random.choice(PORTS)  # noqa: S311 - no secret
 
     def spec(ports: dict[str, int]) -> Spec:
-        advertised = f"PLAINTEXT://localhost:9092,HOST://{HOST}:{ports[KIND]}"
+        advertised = f"PLAINTEXT://localhost:9092,HOST://{HOST}:{ports[KIND]},PROXIED://{HOST}:{proxy_port}"
         return Spec(
             kind=KIND,
             image=image,
-            ports={KIND: 9094},
+            ports={KIND: 9094, _PROXIED: 9095},
             env={**_ENVIRONMENT, "KAFKA_CFG_ADVERTISED_LISTENERS": advertised},
             scratch=("/tmp",),  # noqa: S108 - inside the container
             data=("/var/lib/kafka",),
         )
 
-    container, ports = engine.start([KIND], spec)
-    return Running(KIND, (container,), ports)
+    container, ports = engine.start([KIND, _PROXIED], spec)
+    return Running(KIND, (container,), ports, {_PROXY_PORT: str(proxy_port)})

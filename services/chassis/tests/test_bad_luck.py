@@ -1,0 +1,174 @@
+"""A whole service while the way to its database or its broker is bad: bounded waits, back without restart.
+
+One booking under one key goes through each fault, tried again until it is answered: it exists once, and its
+event is sent. What a single part does in each case is tested where the part is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
+from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
+from mambogo_testkit.dependencies.postgres import PostgresServer
+from mambogo_testkit.faults import (
+    Blackhole,
+    CutReply,
+    CutRequest,
+    Fault,
+    Garbage,
+    HalfOpen,
+    Latency,
+    Reset,
+    Slice,
+)
+from mambogo_testkit.proxy import FaultProxy
+
+import bookings
+from mambogo_chassis.database import DatabaseSettings
+from support.booking import make_booking, records, serving, settings
+from support.data import eventually
+from support.issuer import Issuer, issuer
+from support.running import Running
+
+# A proxy in front of the one broker is used by one test at a time, so workers wait for each other.
+pytestmark = pytest.mark.timeout(300)
+
+# The sum of a request's own bounds is about 7 s (pool, BEGIN, transaction); the rest is for a busy machine.
+BOUND_SECONDS = 30.0
+
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "hanging": Blackhole,
+    "hanging before it hears anything": lambda: Blackhole(on="request"),
+    "slow": lambda: Latency(0.3),
+    "in pieces": lambda: Slice(7, 0.001),
+    "garbage": Garbage,
+    "reset": Reset,
+    "cut after the request": CutRequest,
+    "cut in a reply": lambda: CutReply(40),
+    "half-open": HalfOpen,
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    return postgres_server.template("bookings", lambda database: bookings.migrate(database.dsn))
+
+
+@pytest.fixture
+def tokens() -> Iterator[Issuer]:
+    with issuer() as made:
+        yield made
+
+
+@pytest.fixture
+def topics(kafka_topics: TopicSpace) -> TopicSpace:
+    for topic in ("bookings", "seats", "seats.dlt"):
+        kafka_topics.create(topic, partitions=1)
+    return kafka_topics
+
+
+async def statuses_until_booked(sample: Running, tokens: Issuer) -> list[int]:
+    """Try with one key until the booking is made; every answer on the way."""
+    seen: list[int] = []
+
+    async def booked() -> bool:
+        answer = await make_booking(sample, tokens)
+        seen.append(answer.status_code)
+        return answer.status_code == 201
+
+    await eventually(f"the booking: {seen}", booked)
+    return seen
+
+
+def short_bounds(**changes: Any) -> dict[str, Any]:
+    """The bounds of production instead of the tests' patient ones."""
+    names = ("db_pool_wait_seconds", "db_connect_timeout_seconds", "db_transaction_timeout_seconds")
+    return {name: DatabaseSettings.model_fields[name].default for name in names} | changes
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_bad_way_to_the_database_costs_a_bounded_time(
+    tokens: Issuer, postgres_database: FreshDatabase, topics: TopicSpace, fault: Callable[[], Fault]
+) -> None:
+    with FaultProxy(postgres_database.host, postgres_database.port) as proxy:
+        used = settings(
+            tokens,
+            postgres_database,
+            topics.bootstrap_servers,
+            kafka_prefix=topics.prefix,
+            **short_bounds(db_host=proxy.host, db_port=proxy.port),
+        )
+        async with serving(used) as sample:
+            await eventually("a first connection", lambda: _is_up(sample, "database"))
+            with proxy.inject(fault()):
+                started = time.monotonic()
+                answer = await make_booking(sample, tokens)
+                assert time.monotonic() - started < BOUND_SECONDS
+                assert answer.status_code in (201, 503)
+                assert answer.status_code == 201 or answer.headers["retry-after"] == "1"
+                assert (await sample.client.get("/actuator/health/readiness")).status_code == 200
+                assert (await sample.client.get("/actuator/health/liveness")).status_code == 200
+            assert set(await statuses_until_booked(sample, tokens)) <= {201, 503, 409}
+            assert len(await records(topics, "bookings", 1)) == 1
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_bad_way_to_the_broker_costs_requests_nothing_and_events_a_delay(
+    tokens: Issuer,
+    postgres_database: FreshDatabase,
+    kafka_broker: KafkaBroker,
+    topics: TopicSpace,
+    fault: Callable[[], Fault],
+) -> None:
+    with kafka_broker.proxied() as proxy:
+        used = settings(
+            tokens,
+            postgres_database,
+            proxy.address,
+            kafka_prefix=topics.prefix,
+            relay_publish_timeout_seconds=2,
+        )
+        async with serving(used) as sample:
+            await eventually("a first connection", lambda: _is_up(sample, "kafka"))
+            with proxy.inject(fault()) as injected:
+                made = await make_booking(sample, tokens)
+                assert made.status_code == 201
+                assert (await sample.client.get("/actuator/health/readiness")).status_code == 200
+
+                async def acted() -> bool:
+                    return injected.acted > 0
+
+                await eventually("the fault to meet traffic", acted)
+            events = await records(topics, "bookings", 1)
+            assert {event["subject"] for event in events} == {made.json()["id"]}
+            await eventually("the broker to be seen again", lambda: _is_up(sample, "kafka"))
+            assert (await sample.client.get("/actuator/health/liveness")).status_code == 200
+
+
+async def test_a_hundred_first_requests_are_served_or_told_to_come_again(
+    tokens: Issuer, postgres_database: FreshDatabase, topics: TopicSpace
+) -> None:
+    used = settings(
+        tokens, postgres_database, topics.bootstrap_servers, kafka_prefix=topics.prefix, db_pool_queue=50
+    )
+    async with serving(used) as sample:
+        answers = await asyncio.gather(
+            *(make_booking(sample, tokens, key=f"k-{number}") for number in range(100))
+        )
+        served = [answer for answer in answers if answer.status_code == 201]
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert len(served) + len(refused) == 100
+        assert served
+        assert all(answer.headers["retry-after"] == "1" for answer in refused)
+        assert len(tokens.server.requests) == 1  # the keys were read once for all of them
+        assert len(await records(topics, "bookings", len(served))) == len(served)
+
+
+async def _is_up(sample: Running, part: str) -> bool:
+    health = (await sample.client.get("/actuator/health")).json()
+    return bool(health["components"][part]["status"] == "UP")
