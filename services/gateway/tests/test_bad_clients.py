@@ -86,6 +86,7 @@ SMUGGLING: dict[str, tuple[bytes, int]] = {
 }
 
 C = P + b"Transfer-Encoding: chunked\r\n\r\n"
+# Each is whole but for its fault: what follows it must not be what is refused.
 BAD_CHUNKS = {
     "size not hexadecimal": b"g\r\n",
     "size with prefix": b"0x5\r\nhello\r\n0\r\n\r\n",
@@ -100,12 +101,12 @@ BAD_CHUNKS = {
     "data longer than size": b"3\r\nhello\r\n0\r\n\r\n",
     "extension with bare LF": b"5;a\nb\r\nhello\r\n0\r\n\r\n",
     "extension with control": b"5;\x00\r\nhello\r\n0\r\n\r\n",
-    "endless extension": b"5;" + b"a" * 9000,
-    "many extensions": (b"1;" + b"a" * 200 + b"\r\nx\r\n") * 200,
+    "endless extension": b"5;" + b"a" * 9000 + b"\r\nhello\r\n0\r\n\r\n",
+    "many extensions": (b"1;" + b"a" * 200 + b"\r\nx\r\n") * 200 + b"0\r\n\r\n",
     "bare LF at the end": b"5\r\nhello\r\n0\r\n\n",
     "trailer without colon": b"5\r\nhello\r\n0\r\nnothing\r\n\r\n",
     "folded trailer": b"5\r\nhello\r\n0\r\nA: 1\r\n 2\r\n\r\n",
-    "endless trailers": b"5\r\nhello\r\n0\r\n" + b"A: b\r\n" * 5000,
+    "endless trailers": b"5\r\nhello\r\n0\r\n" + b"A: b\r\n" * 5000 + b"\r\n",
 }
 
 
