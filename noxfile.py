@@ -34,6 +34,7 @@ SERVICE_PACKAGES = (
     "inventory",
     "payment",
     "payment/sandbox",
+    "audit",
 )
 # Those whose own tests hold a contract suite.
 FUZZED = ("chassis", "product", "order", "cart", "inventory")
@@ -109,6 +110,8 @@ def tests(session: nox.Session, suite: str) -> None:
         session.run("pytest", "-m", "not cluster", "-n", "2", *session.posargs)
         return
     install_services(session)
+    if suite == "audit":
+        session.install("--no-deps", "-e", ".")  # the checkers are the harness's
     session.chdir(f"services/{suite}")
     session.run("pytest", "-n", "2", *session.posargs)
 
@@ -152,6 +155,16 @@ def contract(session: nox.Session, suite: str) -> None:
     install_services(session)
     session.chdir(f"services/{suite}")
     session.run("pytest", "-m", "contract", *session.posargs)
+
+
+@nox.session(name="shop-audit", default=False)
+def shop_audit(session: nox.Session) -> None:
+    """Run the shop as processes, kill them at their failpoints, and audit every order; `-- --orders 200`."""
+    install_services(session)
+    session.install("--no-deps", "-e", ".")
+    code = run_to_its_end([str(Path(session.bin) / "python"), "-m", "mambogo_audit", *session.posargs])
+    if code:
+        sys.exit(code)
 
 
 def add_stage(stage: StageSpec) -> None:
