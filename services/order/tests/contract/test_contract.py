@@ -41,4 +41,4 @@ def test_the_service_keeps_its_contract_under_three_seeds(
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
     assert fuzzer.links_used == runs[-1].links_inferred
-    assert fuzzer.links_used >= 5
+    assert fuzzer.links_used >= 4
