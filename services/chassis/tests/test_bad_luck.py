@@ -7,8 +7,10 @@ event is sent. What a single part does in each case is tested where the part is.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,7 @@ from mambogo_chassis.database import DatabaseSettings
 from support.booking import make_booking, records, serving, settings
 from support.data import eventually
 from support.issuer import Issuer, issuer
+from support.processes import EXAMPLES, service_process
 from support.running import Running
 
 # A proxy in front of the one broker is used by one test at a time, so workers wait for each other.
@@ -167,6 +170,21 @@ async def test_a_hundred_first_requests_are_served_or_told_to_come_again(
         assert all(answer.headers["retry-after"] == "1" for answer in refused)
         assert len(tokens.server.requests) == 1  # the keys were read once for all of them
         assert len(await records(topics, "bookings", len(served))) == len(served)
+
+
+def test_sigterm_ends_a_service_whose_database_and_broker_hang(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        environment = {
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": port,
+            "DB_NAME": "b",
+            "DB_USER": "b",
+            "DB_PASSWORD": "b",
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+        }
+        with service_process(EXAMPLES / "bookings.py", tmp_path / "log", environment) as service:
+            assert service.terminate() == 0
 
 
 async def _is_up(sample: Running, part: str) -> bool:
