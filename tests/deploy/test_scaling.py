@@ -69,6 +69,12 @@ def test_limits_keep_production_s_ratio_to_requests(service: str) -> None:
     assert mebibytes(of["limits"]["memory"]) == 2 * mebibytes(of["requests"]["memory"])
 
 
+@pytest.mark.parametrize("profile", ["standard", "full"])
+def test_what_has_no_hpa_may_start_as_fast_as_in_production(profile: str) -> None:
+    limits = _container(_scaled(profile), "config-server")["resources"]["limits"]
+    assert limits["cpu"] == _container(local_objects(), "config-server")["resources"]["limits"]["cpu"]
+
+
 def test_light_limits_no_cpu() -> None:
     assert list(_container(_scaled("light"), "order-service")["resources"]["limits"]) == ["memory"]
 

@@ -94,7 +94,11 @@ def _scale_workload(one: Manifest, by: Scale, autoscaler: Manifest | None) -> No
         )
     least_mib = working_set * (_headroom(autoscaler) if autoscaler else _HEADROOM)
     for container in one["spec"]["template"]["spec"]["containers"]:
-        container["resources"] = _resources(container["resources"], by, least_mib)
+        scaled = _resources(container["resources"], by, least_mib)
+        if autoscaler is None and by.cpu_limits:
+            # Nobody measures these under load, and a JVM's start at 40 m would outlast its startup probe.
+            scaled["limits"]["cpu"] = container["resources"]["limits"]["cpu"]
+        container["resources"] = scaled
 
 
 def _resources(production: Manifest, by: Scale, least_mib: float) -> Manifest:
