@@ -26,9 +26,10 @@ sys.path[:0] = [str(_HERE / "gateway"), str(_HERE.parent / "services/gateway/tes
 
 import document  # noqa: E402 - found by the path above
 import half_load  # noqa: E402 - found by the path above
+from mambogo_testkit.ports import free_port  # noqa: E402
 from measuring import Sample, load, pinned, resident_mib  # noqa: E402 - found by the path above
 from peers import PEERS, Peer, Setting  # noqa: E402 - found by the path above
-from redis_process import free_port, redis_process  # noqa: E402 - found by the path above
+from redis_process import redis_process  # noqa: E402 - found by the path above
 from tokens import Issuer  # noqa: E402 - found by the path above
 
 _GATEWAY_CORE = 0

@@ -32,6 +32,7 @@ from mambogo_testkit.dependencies.kafka import KafkaBroker  # noqa: E402
 from mambogo_testkit.dependencies.postgres import PostgresServer  # noqa: E402
 from mambogo_testkit.engine import connect  # noqa: E402
 from mambogo_testkit.fleet import Fleet  # noqa: E402
+from mambogo_testkit.ports import free_port  # noqa: E402
 from starlette.applications import Starlette  # noqa: E402
 from starlette.responses import JSONResponse, Response  # noqa: E402
 from starlette.routing import Route  # noqa: E402
@@ -42,7 +43,7 @@ from mambogo_chassis.http.access_log import LineWriter  # noqa: E402
 from mambogo_chassis.service import Service  # noqa: E402
 from mambogo_chassis.settings import LiveSettings, LoadReport, ServiceSettings  # noqa: E402
 from support.issuer import AUDIENCE, CLIENT, REALM, issuer  # noqa: E402
-from support.processes import EXAMPLES, free_port  # noqa: E402
+from support.processes import EXAMPLES  # noqa: E402
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from redis_process import free_port
+from mambogo_testkit.ports import free_port
 from rig import Client, get
 
 # Two seconds of CPU on a quiet machine; a busy one takes its time.
@@ -87,5 +87,6 @@ class Process:
         """Wait until it is ready."""
         end = time.monotonic() + START_SECONDS
         while not await self.is_ready():
+            assert self.is_running, "a process ended instead of becoming ready"
             assert time.monotonic() < end, "a process did not become ready"
             await asyncio.sleep(0.1)

@@ -10,16 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from mambogo_testkit.ports import free_port
 
 _START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisProcess:

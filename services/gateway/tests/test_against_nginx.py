@@ -21,7 +21,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_process import free_port
+from mambogo_testkit.ports import free_port
 from rig import (
     Client,
     PodScript,

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from mambogo_testkit.ports import free_port
 from processes import Process
-from redis_process import free_port
 from rig import Client, ScriptedPod, content_length, get, read_head, run
 from tokens import Issuer
 

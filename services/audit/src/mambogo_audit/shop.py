@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +23,7 @@ from mambogo_testkit.dependencies.kafka import TopicSpace
 from mambogo_testkit.dependencies.postgres import Database
 from mambogo_testkit.dependencies.redis import RedisSpace
 from mambogo_testkit.issuing import Issuer
+from mambogo_testkit.ports import free_port
 from sqlalchemy import URL
 
 SERVICES: Final = Path(__file__).parents[3]
@@ -84,12 +84,6 @@ def migrate(databases: Mapping[str, Database]) -> None:
         upgrade(url, Migrations(SERVICES / name / "migrations"))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Shop:
     """Five services and the sandbox, kept alive."""
@@ -108,7 +102,7 @@ class Shop:
 
     async def start(self) -> None:
         """Start everything without failpoints; returns when all are ready."""
-        self.ports = {name: _free_port() for name in (*MODULES, "sandbox")}
+        self.ports = {name: free_port() for name in (*MODULES, "sandbox")}
         self._processes["sandbox"] = await self._spawn("sandbox", "mambogo_sandbox", self._sandbox())
         for name in MODULES:
             await self._start(name, "")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 from mambogo_testkit.dependencies.kafka import TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
+from mambogo_testkit.ports import free_port
 
 import mambogo_chassis
 from mambogo_chassis.failpoint_actions import CRASH_STATUS
@@ -162,7 +162,7 @@ class Campaign:
         self._group = topics.name("ledger")
         self._history = directory / "history.ndjson"
         self._stop_file = directory / "stop"
-        self._port = _free_port()
+        self._port = free_port()
         common = [database.dsn, self._bootstrap_servers, self._topic]
         self._shop = Process(tree, ["shop.py", str(self._port), *common], [], directory / "shop.log")
         self._ledger = Process(tree, ["ledger.py", *common, self._group], [], directory / "ledger.log")
@@ -252,10 +252,3 @@ class Campaign:
             retried=sum(line["tries"] > 1 for line in history),
             repeated_events=len(events) - len(set(events)),
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from mambogo_testkit.ports import free_port
 
 API_KEY: Final = "sandbox-key"
 WEBHOOK_SECRET: Final = "sandbox-webhooks"
@@ -38,14 +38,6 @@ class Sandbox:
     def kinds(self, reference: object) -> list[str]:
         """What was done under a reference, in order."""
         return [entry["kind"] for entry in self.entries(str(reference))]
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

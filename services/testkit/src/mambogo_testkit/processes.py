@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mambogo_testkit.errors import TestkitError
+from mambogo_testkit.ports import free_port
 from mambogo_testkit.waiting import status_missing, wait_until
 
 # Only a broken service takes that long, on however loaded a machine.
@@ -53,14 +53,6 @@ class ServiceProcess:
     def wait(self) -> int:
         """The exit code of a service that ends by itself."""
         return self.process.wait(END_SECONDS)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
