@@ -33,7 +33,10 @@ sessions = registry.get()
 @nox.session(venv_backend="none")
 def ours(session):
     name, *arguments = session.posargs
-    sessions[name](types.SimpleNamespace(bin={bin!r}, posargs=arguments))
+    made = types.SimpleNamespace(bin={bin!r}, posargs=arguments)
+    # The contracts' session is one for each service, and this one for what is deployed.
+    chosen = {{"suite": "cluster"}} if name == "contract" else {{}}
+    getattr(sessions[name], "func", sessions[name])(made, **chosen)
 
 
 @nox.session(venv_backend="none")
@@ -127,4 +130,5 @@ def test_every_stage_is_listed_with_its_sentence(sessions: Path) -> None:
     argv = [sys.executable, "-m", "nox", "-f", str(CHECKOUT / "noxfile.py"), "--list"]
     listed = subprocess.run(argv, capture_output=True, check=True, timeout=100, text=True).stdout
 
-    assert all(f"{stage.name} -> {stage.summary}" in listed for stage in STAGES)
+    unlisted = [one.name for one in STAGES if f"{one.name} -> {one.summary}" not in listed]
+    assert (unlisted, "contract(suite='cluster') -> " in listed) == (["contract"], True)

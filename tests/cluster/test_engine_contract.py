@@ -8,10 +8,12 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from docker.errors import APIError
 from rehearsal.cluster.engine import DockerNodeEngine, NodeEngine, connect
 from rehearsal.cluster.facts import ContainerState, NetworkFacts
 from rehearsal.cluster.host import host_ranges
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.waiting import NotYet, wait_until
 
 from tests.cluster.fakes import FakeNodeEngine
 from tests.cluster.machine import KIND_CLUSTER_LABEL, Machine
@@ -113,7 +115,19 @@ class DockerBench:
 
     def pause(self, name: str) -> None:
         """Pause a container by hand."""
-        self.client.containers.get(name).pause()
+        container = self.client.containers.get(name)
+
+        def freeze() -> bool:
+            try:
+                container.pause()
+            except APIError as error:
+                # cgroup v1's freezer gives up on processes that are just being made.
+                if "unable to freeze" in str(error):
+                    raise NotYet(str(error)) from error
+                raise
+            return True
+
+        wait_until(f"{name} to be frozen", freeze, timeout_seconds=60, hint="")
 
     def clean(self) -> None:
         """Remove what was made here."""

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -81,23 +82,37 @@ def _with_port(catalogue: Catalogue, name: str, port: int) -> Catalogue:
     return catalogue.model_copy(update={"ports": catalogue.ports.model_copy(update={name: port})})
 
 
+def _on_free_ports(catalogue: Catalogue) -> Catalogue:
+    """Ports of this moment: a cluster of the machine's own may hold those of the catalogue."""
+    with ExitStack() as stack:
+        probes = {name: stack.enter_context(socket.socket()) for name in catalogue.ports.model_dump()}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        free = {name: probe.getsockname()[1] for name, probe in probes.items()}
+    return catalogue.model_copy(update={"ports": catalogue.ports.model_copy(update=free)})
+
+
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("name", ["echo", "registry"])
 def test_up_refuses_a_port_that_a_program_holds_and_says_which(
     rehearsal_catalogue: Catalogue, paths: Paths, listener: int, name: str
 ) -> None:
     with pytest.raises(EnvironmentNotReadyError) as caught:
-        refuse_taken(_with_port(rehearsal_catalogue, name, listener), EngineUse((), ()), paths)
+        refuse_taken(
+            _with_port(_on_free_ports(rehearsal_catalogue), name, listener), EngineUse((), ()), paths
+        )
     assert f"Port {listener} ({name}) is in use by program" in caught.value.message
     assert f"(pid {os.getpid()})" in caught.value.message
     assert f"change ports.{name} in rehearsal.toml" in caught.value.hint
 
 
+@pytest.mark.enable_socket
 def test_up_refuses_a_port_that_a_container_publishes_and_says_which(
     rehearsal_catalogue: Catalogue, paths: Paths
 ) -> None:
+    free = _on_free_ports(rehearsal_catalogue)
     with pytest.raises(EnvironmentNotReadyError, match="in use by container web") as caught:
-        refuse_taken(rehearsal_catalogue, EngineUse((), (Published(8090, "web", {}),)), paths)
+        refuse_taken(free, EngineUse((), (Published(free.ports.echo, "web", {}),)), paths)
     assert "`docker stop web`" in caught.value.hint
 
 

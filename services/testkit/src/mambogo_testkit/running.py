@@ -15,6 +15,8 @@ from mambogo_testkit.waiting import wait_until
 
 HOST = "127.0.0.1"
 _STOP_SECONDS = 20  # the slowest, Keycloak, takes two
+_FREEZE_SECONDS = 60.0
+_FREEZER_GAVE_UP = "unable to freeze"  # runc's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class Server:
 
     def pause(self) -> None:
         """Freeze it: connections are accepted by the kernel, and nothing ever answers."""
-        self._breakable().pause()
+        container = self._breakable()
+        wait_until(f"{self.title} to be frozen", lambda: _frozen_or_why(container), _FREEZE_SECONDS)
 
     def unpause(self) -> None:
         """Thaw it."""
@@ -110,3 +113,14 @@ class Server:
                 f"use the fixture own_{self.running.kind}, which belongs to one test",
             )
         return self._container()
+
+
+def _frozen_or_why(container: Container) -> str | None:
+    try:
+        container.pause()
+    except docker.errors.APIError as error:
+        # cgroup v1's freezer gives up on processes that are just being made.
+        if _FREEZER_GAVE_UP not in str(error):
+            raise
+        return str(error)
+    return None
