@@ -54,6 +54,8 @@ class FakeApi:
     most: int = 2
 
     def get(self, path: str) -> Mapping[str, Any]:
+        if "/deployments" not in path:
+            return {"items": []}
         now, self.ready = self.ready, min(self.most, self.ready + 1)
         status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": now}
         metadata = {"name": "echo", "namespace": "rehearsal-echo", "generation": 1}
@@ -78,6 +80,14 @@ def test_a_good_deployment_passes(tmp_path: Path) -> None:
 def test_a_replica_that_comes_later_is_awaited(tmp_path: Path) -> None:
     deployment = _deployment(tmp_path, FakeTilt("green.json"), FakeApi(1), patience_seconds=60)
     assert deployment.run([]).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("ready", "verdict"), [(2, Verdict.PASS), (1, Verdict.FAIL)])
+def test_a_snapshot_that_trails_behind_is_checked_at_the_cluster(
+    tmp_path: Path, ready: int, verdict: Verdict
+) -> None:
+    tilt = FakeTilt("trailing.json")
+    assert _deployment(tmp_path, tilt, FakeApi(ready, most=ready)).run([]).verdict is verdict
 
 
 def test_a_replica_that_never_comes_fails(tmp_path: Path) -> None:

@@ -49,6 +49,22 @@ def test_a_resource_that_was_not_ready_in_time_fails() -> None:
     assert result.resources[0].reason == "not ready in time: update ok, runtime pending"
 
 
+@pytest.mark.parametrize("objects", [("echo:deployment",), ()])
+def test_where_the_snapshot_trails_behind_a_good_end_the_cluster_has_the_word(
+    objects: tuple[str, ...],
+) -> None:
+    trailing = replace(_ECHO, update="in_progress", runtime="pending", objects=objects)
+    verdicts = [
+        judge(0, _snapshot(trailing), [one]).verdict for one in (_ROLLOUT, replace(_ROLLOUT, ready=1))
+    ]
+    assert verdicts == [Verdict.PASS, Verdict.FAIL]
+
+
+def test_a_trailing_resource_without_a_workload_has_nothing_to_wait_for() -> None:
+    trailing = replace(_ECHO, update="in_progress", runtime="not_applicable", objects=())
+    assert judge(0, _snapshot(trailing), []).verdict is Verdict.PASS
+
+
 def test_nothing_deployed_is_invalid() -> None:
     assert judge(0, _snapshot(), []).verdict is Verdict.INVALID
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rehearsal.deploy.rollouts import Rollout, read_rollouts
+from rehearsal.deploy.rollouts import Rollout, read_named, read_rollouts
 
 
 class FakeApi:
@@ -103,3 +103,31 @@ def test_a_daemon_set_counts_nodes(ready: int, complete: bool) -> None:
         },
     }
     assert _only(FakeApi(daemonsets=[item]), "agent:daemonset").complete is complete
+
+
+def _job(succeeded: int) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "migrations", "namespace": "shop"},
+        "spec": {"completions": 1},
+        "status": {"succeeded": succeeded} if succeeded else {},
+    }
+
+
+@pytest.mark.parametrize(("succeeded", "complete"), [(1, True), (0, False)])
+def test_a_job_that_is_looked_up_by_name_counts_when_it_has_succeeded(succeeded: int, complete: bool) -> None:
+    (one,) = read_named(FakeApi(jobs=[_job(succeeded)]), ["migrations"])
+    assert (one.kind, one.complete) == ("job", complete)
+
+
+def test_a_name_finds_a_workload_of_any_kind() -> None:
+    api = FakeApi(deployments=[deployment()], statefulsets=[deployment("kafka")])
+    assert [one.kind for one in read_named(api, ["kafka", "echo"])] == ["deployment", "statefulset"]
+
+
+def test_a_name_that_nothing_has_is_not_complete() -> None:
+    (one,) = read_named(FakeApi(deployments=[deployment()]), ["cart"])
+    assert (one.name, one.complete) == ("cart", False)
+
+
+def test_without_names_nothing_is_asked() -> None:
+    assert read_named(FakeApi(), []) == ()

@@ -16,7 +16,7 @@ from rehearsal.core.verdicts import Verdict
 from rehearsal.core.waiting import NotYet, WaitTimeoutError, wait_until
 from rehearsal.deploy import snapshot as snapshots
 from rehearsal.deploy.judging import DeployResult, judge, require_start
-from rehearsal.deploy.rollouts import Reader, Rollout, read_rollouts
+from rehearsal.deploy.rollouts import Reader, Rollout, read_named, read_rollouts
 from rehearsal.deploy.snapshot import Snapshot
 from rehearsal.deploy.tilt import TiltProgram
 
@@ -84,12 +84,13 @@ class Deployment:
 
     def _await_rollouts(self, state: Snapshot) -> tuple[Rollout, ...]:
         """Return the rollouts when they are complete, or as they are when the time is over."""
-        applied = [name for one in state.workloads for name in one.objects]
+        applied = [name for one in state.workloads for name in one.objects if not one.workload_unseen]
+        unseen = [one.name for one in state.workloads if one.workload_unseen]
         latest: tuple[Rollout, ...] = ()
 
         def probe() -> bool:
             nonlocal latest
-            latest = read_rollouts(self.api, applied)
+            latest = (*read_rollouts(self.api, applied), *read_named(self.api, unseen))
             if open_ones := [str(one) for one in latest if not one.complete]:
                 raise NotYet("; ".join(open_ones))
             return True

@@ -1,6 +1,7 @@
 """The verdict of a deployment, from how Tilt ended, its snapshot and the rollouts. Pure.
 
-Tilt's exit code alone is not believed: it is 0 with a replica missing, and with nothing deployed at all.
+Tilt's exit code alone is not believed: it is 0 with a replica missing, and with nothing deployed at all. Nor
+is its snapshot: where that trails behind an exit code of 0, the cluster itself has the word.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def judge(exit_code: int, snapshot: Snapshot, rollouts: Sequence[Rollout]) -> De
     require_start(snapshot)
     if not snapshot.workloads:
         return DeployResult(Verdict.INVALID, (), "nothing was deployed: no resource is enabled")
-    results = tuple(_judge_resource(one, rollouts) for one in snapshot.workloads)
+    results = tuple(_judge_resource(exit_code, one, rollouts) for one in snapshot.workloads)
     verdict = combine(one.verdict for one in results)
     if exit_code != 0 and verdict is Verdict.PASS:
         raise HarnessError(
@@ -77,18 +78,18 @@ def judge(exit_code: int, snapshot: Snapshot, rollouts: Sequence[Rollout]) -> De
     return DeployResult(verdict, results)
 
 
-def _judge_resource(state: ResourceState, rollouts: Sequence[Rollout]) -> ResourceResult:
-    reason = _reason(state, rollouts)
+def _judge_resource(exit_code: int, state: ResourceState, rollouts: Sequence[Rollout]) -> ResourceResult:
+    reason = _reason(exit_code, state, rollouts)
     if not reason:
         return ResourceResult(state.name, Verdict.PASS)
     return ResourceResult(state.name, Verdict.FAIL, reason, state.log_tail)
 
 
-def _reason(state: ResourceState, rollouts: Sequence[Rollout]) -> str:
+def _reason(exit_code: int, state: ResourceState, rollouts: Sequence[Rollout]) -> str:
     if state.failed:
         return state.error or f"update {state.update}, runtime {state.runtime}"
-    if not state.settled:
+    if exit_code != 0 and not state.settled:
         return f"not ready in time: update {state.update}, runtime {state.runtime}"
-    names = {name.split(":")[0] for name in state.objects}
+    names = {state.name} if state.workload_unseen else {name.split(":")[0] for name in state.objects}
     incomplete = [str(one) for one in rollouts if one.name in names and not one.complete]
     return "; ".join(incomplete)

@@ -5,11 +5,12 @@ Tilt itself judges only the newest pod of a workload: an older or a missing repl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 _KINDS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
+_JOBS = "/apis/batch/v1/jobs"
 _SELECTOR = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dtilt"  # Tilt sets the label on what it applies
 
 
@@ -54,13 +55,40 @@ def read_rollouts(api: Reader, applied: Iterable[str]) -> tuple[Rollout, ...]:
     wanted = {name for name in applied if _kind(name) in _KINDS}
     found: dict[str, Rollout] = {}
     for kind in sorted({_kind(name) for name in wanted}):
-        answer = api.get(f"/apis/apps/v1/{_KINDS[kind]}?{_SELECTOR}") or {}
-        for item in answer.get("items", ()):
+        for item in _items(api, f"/apis/apps/v1/{_KINDS[kind]}"):
             rollout = _rollout(kind, item)
             for name in _names(rollout) & wanted:
                 found[name] = rollout
     missing = tuple(_gone(name) for name in sorted(wanted - found.keys()))
     return (*(found[name] for name in sorted(found)), *missing)
+
+
+def read_named(api: Reader, names: Iterable[str]) -> tuple[Rollout, ...]:
+    """Return the workloads and Jobs with these names, of whatever kind; one without any as not there."""
+    wanted = set(names)
+    if not wanted:
+        return ()
+    everything = [*_workloads(api), *(_job(item) for item in _items(api, _JOBS))]
+    found = [one for one in everything if one.name in wanted]
+    missing = sorted(wanted - {one.name for one in found})
+    return (*found, *(_gone(f"{name}:workload") for name in missing))
+
+
+def _workloads(api: Reader) -> Iterator[Rollout]:
+    for kind, plural in _KINDS.items():
+        yield from (_rollout(kind, item) for item in _items(api, f"/apis/apps/v1/{plural}"))
+
+
+def _items(api: Reader, collection: str) -> Iterable[Mapping[str, Any]]:
+    items: Iterable[Mapping[str, Any]] = (api.get(f"{collection}?{_SELECTOR}") or {}).get("items", ())
+    return items
+
+
+def _job(item: Mapping[str, Any]) -> Rollout:
+    metadata = item["metadata"]
+    wanted = item["spec"].get("completions", 1)
+    done = item.get("status", {}).get("succeeded", 0)
+    return Rollout("job", metadata["namespace"], metadata["name"], wanted, done, done, done, observed=True)
 
 
 def _kind(name: str) -> str:

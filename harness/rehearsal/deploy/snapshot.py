@@ -42,6 +42,15 @@ class ResourceState:
         """Whether nothing of it is outstanding and nothing in error."""
         return self.update in _DONE and self.runtime in _DONE
 
+    @property
+    def workload_unseen(self) -> bool:
+        """Whether a workload of it was still outstanding when the snapshot was written.
+
+        `tilt ci` may decide that all is well before its own view, which the snapshot holds, has caught up:
+        seen when nothing had to be changed.
+        """
+        return not self.failed and not self.settled and self.runtime != "not_applicable"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
