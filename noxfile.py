@@ -195,6 +195,12 @@ def up(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def shop(session: nox.Session) -> None:
+    """Place one order through the running shop and show each hop with its time."""
+    rehearse(session, "shop")
+
+
+@nox.session(default=False)
 def down(session: nox.Session) -> None:
     """Remove the cluster and everything on it."""
     rehearse(session, "down")
