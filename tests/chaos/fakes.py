@@ -20,6 +20,7 @@ class FakeCluster:
     labels: dict[str, str] = field(default_factory=lambda: dict([OWN_LABEL]))
     ignores_deletes: bool = False
     deployed: bool = True
+    status_trails: bool = False  # the status still counts pods that are gone
     deleted: list[str] = field(default_factory=list)
     pods: list[dict[str, Any]] = field(default_factory=list)
     _made: int = 0
@@ -50,7 +51,7 @@ class FakeCluster:
         self._looks += 1
         if self._looks >= self.looks_until_back:
             self._fill()
-        count = len(self.pods)
+        count = self.wanted if self.status_trails else len(self.pods)
         status = {"readyReplicas": count, "updatedReplicas": count, "replicas": count}
         return {"spec": {"replicas": self.wanted}, "status": status}
 

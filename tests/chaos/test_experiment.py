@@ -30,7 +30,9 @@ AUDIT = ("chaos.lost", "chaos.doubled", "chaos.stuck")
 _CONTROL_SECONDS = 1.2
 _PLAN = replace(PLAN, rate_per_second=50.0, seconds=100.0)
 _DURING = 62  # the number of an order that is due after the fault
-EXPERIMENT = Experiment("kill", ORDERS, Extent.ALL, _CONTROL_SECONDS, recovery_seconds=60.0, tail_seconds=0.2)
+EXPERIMENT = Experiment(
+    "kill", ORDERS, Extent.ALL, _CONTROL_SECONDS, recovery_seconds=60.0, least_seconds=0.5, tail_seconds=0.2
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,12 @@ def _failed(checks: Mapping[str, Check]) -> list[str]:
 
 def _invalid(checks: Mapping[str, Check]) -> set[str]:
     return {id_ for id_, check in checks.items() if check.verdict is Verdict.INVALID}
+
+
+def test_fault_that_is_over_at_once_is_watched_for_a_while(tmp_path: Path) -> None:
+    watched = replace(EXPERIMENT, least_seconds=1.0)
+    checks = _run(tmp_path, cluster=FakeCluster(looks_until_back=1), experiment=watched)
+    assert checks["chaos.traffic"].verdict is Verdict.PASS
 
 
 def test_shop_that_stands_the_fault_gives_no_finding(tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def test_workload_is_whole_when_its_replicas_are_back(ledger: Ledger) -> None:
     assert [injector.whole(ORDERS) for _ in range(2)] == [False, True]
 
 
+def test_status_that_still_counts_the_killed_makes_nothing_whole(ledger: Ledger) -> None:
+    cluster = FakeCluster(looks_until_back=2, status_trails=True)
+    injector = Injector(cluster, ledger)
+    injector.kill(ORDERS, Extent.ONE)
+    assert [injector.whole(ORDERS) for _ in range(2)] == [False, True]
+
+
 def test_undoing_waits_until_the_workload_is_whole(ledger: Ledger) -> None:
     cluster = FakeCluster(looks_until_back=2)
     injector = Injector(cluster, ledger)

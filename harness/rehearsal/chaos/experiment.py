@@ -24,6 +24,9 @@ class Experiment:
     extent: Extent
     control_seconds: float  # of the flow before the fault: the shop must be well then
     recovery_seconds: float  # how long the way back may take
+    # What a killed pod leaves behind, stale addresses and half-open connections, outlives its replacement: so
+    # long is watched, however fast that is there.
+    least_seconds: float = 5.0
     tail_seconds: float = 5.0  # of the flow after the way back: the shop must work again
 
     @property
@@ -47,6 +50,13 @@ class Observation:
     proven: bool = False  # every pod that was hit is gone
     in_flight: int = 0  # orders without an answer when the fault was made
     whole: float | None = None  # when the workload had all its replicas again
+
+    @property
+    def over(self) -> float:
+        """When the fault counts as over: all replicas are back, and it was watched for long enough."""
+        injected = self.injected or 0.0
+        back = self.whole if self.whole is not None else injected + self.experiment.recovery_seconds
+        return max(back, injected + self.experiment.least_seconds)
 
 
 async def run(experiment: Experiment, flow: Flow, injector: Injector) -> Observation:
@@ -75,6 +85,7 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
         seen.in_flight = max(seen.in_flight, flow.in_flight())
         await asyncio.to_thread(_look, injector, kill, flow, seen)
         await asyncio.sleep(_PROBE_SECONDS)
+    await asyncio.sleep(seen.over - flow.now)
     flow.history.fault_id = ""
     flow.until = flow.now + experiment.tail_seconds
     if seen.whole is not None:

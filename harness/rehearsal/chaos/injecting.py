@@ -108,13 +108,17 @@ class Injector:
         return not there & {pod.uid for pod in kill.victims}
 
     def whole(self, workload: Workload) -> bool:
-        """Return whether the workload has every replica that it wants, ready."""
+        """Return whether the workload has every replica that it wants, ready.
+
+        Its status alone is not believed: for a moment after a kill it still counts the pods that are gone.
+        """
         found = self.api.get(f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}")
         if found is None:
             return False
         status = found.get("status", {})
         wanted = found["spec"].get("replicas", 1)
-        counts = (status.get(name, 0) for name in ("readyReplicas", "updatedReplicas", "replicas"))
+        counts = [status.get(name, 0) for name in ("readyReplicas", "updatedReplicas", "replicas")]
+        counts.append(sum(pod.ready and not pod.ending for pod in self.pods(workload)))
         return all(count == wanted for count in counts)
 
     def _require_own(self, namespace: str) -> None:

@@ -100,8 +100,7 @@ def _traffic(seen: Observation, orders: Sequence[Placed]) -> Check:
     title = seen.experiment.title
     if seen.injected is None:
         return TRAFFIC.invalid(title, "no fault was made")
-    end = seen.whole if seen.whole is not None else seen.injected + seen.experiment.recovery_seconds
-    during = sum(seen.injected <= one.due < end for one in orders)
+    during = sum(seen.injected <= one.due < seen.over for one in orders)
     observed = f"{during} orders due during the fault, at most {seen.in_flight} waiting for an answer at once"
     if during < _LEAST_FAULT_ORDERS:
         return TRAFFIC.invalid(title, "too few orders were sent during the fault", observed=observed)
