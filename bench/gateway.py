@@ -26,7 +26,7 @@ sys.path[:0] = [str(_HERE / "gateway"), str(_HERE.parent / "services/gateway/tes
 
 import document  # noqa: E402 - found by the path above
 import half_load  # noqa: E402 - found by the path above
-from mambogo_testkit.ports import free_port  # noqa: E402
+from mambogo_testkit.ports import free_port  # noqa: E402 - after the path above
 from measuring import Sample, load, pinned, resident_mib  # noqa: E402 - found by the path above
 from peers import PEERS, Peer, Setting  # noqa: E402 - found by the path above
 from redis_process import redis_process  # noqa: E402 - found by the path above
