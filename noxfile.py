@@ -6,6 +6,7 @@ through untouched: `nox -s up -- --profile full --ci`.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "harness"))
 from rehearsal.stages.registry import STAGES, StageSpec
+
+# Some machines forbid byte code everywhere. In nox's own environments it may be written: without it each start of
+# `rehearsal` compiles what it imports, for most of a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"

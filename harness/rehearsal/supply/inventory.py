@@ -163,7 +163,10 @@ def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
             export_root(client, system, layer)
             digest = write_archive(layer, preloaded, archive)
             repository, _, tag = context.tag.rpartition(":")
-            return preload(client, node, archive, digest, repository=repository, tag=tag)
+            script = folder / "preload.sh"
+            return preload(
+                client, node, archive, digest, script=script, repository=repository, tag=tag
+            )
         finally:
             context.engine.untag(system)
             context.engine.untag(node)

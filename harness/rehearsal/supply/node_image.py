@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +26,7 @@ if TYPE_CHECKING:
 
 _COPY_CHUNK_BYTES = 1 << 20
 _SCRATCH = "/rehearsal-archive"
-_IMPORT = """
-set -e
-containerd > /tmp/containerd.log 2>&1 &
-for attempt in $(seq 100); do ctr version > /dev/null 2>&1 && break; sleep 0.1; done
-ctr -n k8s.io images import --all-platforms --digests {archive}
-ctr -n k8s.io content rm sha256:{digest}
-kill -TERM %1 && wait %1
-"""
-_CLEAN = """
-rm -rf /var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/{digest} \\
-  /var/lib/containerd/tmpmounts/* /tmp/* /run/containerd /var/log/*
-"""
+_PRELOAD = "/rehearsal-preload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +92,23 @@ def export_root(client: DockerClient, image: str, target: Path) -> None:
 
 
 def preload(
-    client: DockerClient, node_image: str, archive: Path, layer_digest: str, *, repository: str, tag: str
+    client: DockerClient,
+    node_image: str,
+    archive: Path,
+    layer_digest: str,
+    *,
+    script: Path,
+    repository: str,
+    tag: str,
 ) -> str:
     """Import `archive` into the containerd store of `node_image`, commit the result and return its id.
 
-    The import unpacks at once: a node then starts its control plane without decompressing anything. The
-    packed layer is dropped, for every node copies the whole store when it is made; containerd 1.6 needs only
-    the unpacked one to run an image.
+    `script` does it, inside of a container of that image. The import unpacks at once: a node then starts its
+    control plane without decompressing anything.
     """
     config = client.images.get(node_image).attrs["Config"]
-    with _running(client, node_image, archive) as container:
-        _execute(container, _IMPORT.format(archive=_SCRATCH, digest=layer_digest))
-        _execute(container, _CLEAN.format(digest=layer_digest))
+    with _running(client, node_image, {archive: _SCRATCH, script: _PRELOAD}) as container:
+        _execute(container, ["bash", _PRELOAD, _SCRATCH, layer_digest])
         committed = container.commit(
             repository=repository,
             tag=tag,
@@ -130,7 +124,7 @@ def preload(
 
 
 @contextmanager
-def _running(client: DockerClient, image: str, archive: Path) -> Iterator[Container]:
+def _running(client: DockerClient, image: str, files: Mapping[Path, str]) -> Iterator[Container]:
     from docker.types import Mount  # only where an image is made: the import costs 0.2 s
 
     container = client.containers.run(
@@ -139,8 +133,8 @@ def _running(client: DockerClient, image: str, archive: Path) -> Iterator[Contai
         detach=True,
         privileged=True,
         network_mode="none",
-        # A mount, not a volume: a commit would declare a volume in the image.
-        mounts=[Mount(_SCRATCH, str(archive), type="bind", read_only=True)],
+        # Mounts, not volumes: a commit would declare a volume in the image.
+        mounts=[Mount(inside, str(path), type="bind", read_only=True) for path, inside in files.items()],
     )
     try:
         yield container
@@ -148,8 +142,8 @@ def _running(client: DockerClient, image: str, archive: Path) -> Iterator[Contai
         container.remove(force=True)
 
 
-def _execute(container: Container, script: str) -> None:
-    result = container.exec_run(["bash", "-m", "-c", script])
+def _execute(container: Container, argv: Sequence[str]) -> None:
+    result = container.exec_run(list(argv))
     if result.exit_code != 0:
         said = result.output.decode("utf-8", "replace").strip() if isinstance(result.output, bytes) else ""
         raise EnvironmentNotReadyError(

@@ -76,17 +76,18 @@ class Supplies:
     # Tools and files.
 
     def tool(self, name: str) -> Path:
-        """Return a program in its pinned version: the machine's own, else ours, built if need be.
+        """Return a program in its pinned version: one that was built before, the machine's own, else built now.
 
         Raises ConfigurationError for an unknown name, and what a build raises.
         """
         location = self.inventory.tools.get(name) or _unknown(name, self.inventory.tools)
-        if found := self._present_tool(name):
-            return found
+        # First what was built: some kubectl on PATH take five seconds to say which version they are.
         entry = self.store.find(self.wanted(location.supply))
         # One program is verified, not the whole supply: its other programs are not being used.
         if entry is not None and not damages(entry, [location.path]):
             return entry.folder / location.path
+        if found := self._present_tool(name):
+            return found
         return self.files(location.supply) / location.path
 
     def files(self, name: str) -> Path:
@@ -231,12 +232,12 @@ class Supplies:
     def _tool_statuses(self) -> Iterable[SupplyStatus]:
         for location in self.inventory.tools.values():
             entry = self.store.find(self.wanted(location.supply))
-            if found := self._present_tool(location.name):
+            if entry is not None:
+                yield cached_status(location.name, "tool", location.version, entry, location.path)
+            elif found := self._present_tool(location.name):
                 yield SupplyStatus(
                     location.name, "tool", location.version, "present", True, str(found), found.stat().st_size
                 )
-            elif entry is not None:
-                yield cached_status(location.name, "tool", location.version, entry, location.path)
             else:
                 yield missing_status(location.name, "tool", location.version, ("built",))
 
@@ -251,7 +252,9 @@ class Supplies:
 
     def _demanded(self) -> set[str]:
         """Return the file supplies that have to be made, for tools and images that are not there."""
-        asked = [one.supply for one in self.inventory.tools.values() if not self._present_tool(one.name)]
+        tools = self.inventory.tools.values()
+        lacking = [one for one in tools if self.store.find(self.wanted(one.supply)) is None]
+        asked = [one.supply for one in lacking if not self._present_tool(one.name)]
         for name, image in self.inventory.images.items():
             if self._connect is None or self._image_record(name) is None:
                 asked += image.needs
