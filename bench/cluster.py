@@ -19,7 +19,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ground import idle, tables
+from ground import idle, peer, tables
 from ground.app import App, push_image
 from ground.measuring import ROOT, CommandFailedError, Run, Spent, commit, machine, rehearsal, until
 from rehearsal.core import catalogue, paths
@@ -44,10 +44,17 @@ def phases(profile: str, runs: int) -> None:
     rehearsal("cluster", "up", "--profile", profile)
     push_image(settings)
     rehearsal("cluster", "down")
-    measured = [_measure(settings, kubeconfig, profile) for _ in range(runs)]
+    # In turns, so that a busy minute of the machine falls on both.
+    measured, alone = [], []
+    for _ in range(runs):
+        measured.append(_measure(settings, kubeconfig, profile))
+        if profile == "light":
+            alone.append(peer.kind_alone(settings))
     rows = [_row(name, [run.phases[name] for run in measured], profile) for name in _TO_ANSWER]
     rows.append(_row("from nothing to answering", [run.total(_TO_ANSWER) for run in measured], profile))
     rows += [_row(name, [run.phases[name] for run in measured], profile) for name in _AFTERWARDS]
+    if alone:
+        rows.append(_row("peer: `kind create cluster` alone", alone, profile))
     header = ("phase", "median", "slowest", "CPU, ours", "CPU, machine", "target")
     text = f"{about}; {runs} runs.\n\n{tables.markdown(header, rows)}"
     tables.refresh(_PAGE, f"phases {profile}", text)

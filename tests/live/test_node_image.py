@@ -68,6 +68,7 @@ def node(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
         volumes=["/var"],  # as kind does: an overlay on an overlay cannot be mounted
     )
     try:
+        said(container, "mount-preloaded")
         container.exec_run(["containerd"], detach=True)
         wait_until(
             "containerd in the node image",
@@ -125,6 +126,12 @@ def test_a_preloaded_image_runs(node: Container, settings: Catalogue) -> None:
         node, *["ctr", "-n", "k8s.io", "run", "--rm"], image, "probe", "/usr/local/bin/coredns", "-version"
     )
     assert settings.versions.coredns in ran
+
+
+def test_the_files_of_preloaded_images_are_not_copied_into_the_nodes_volume(node: Container) -> None:
+    megabytes = said(node, "du", "--one-file-system", "--summarize", "--block-size=1M", "/var").split()[0]
+
+    assert int(megabytes) < 100
 
 
 @pytest.mark.parametrize("name", ["default-cni.yaml", "default-storage.yaml"])

@@ -54,6 +54,19 @@ def test_a_tool_of_another_version_is_not_taken_from_path(tmp_path: Path) -> Non
     assert supplies.tool("kind").is_relative_to(tmp_path / "cache")
 
 
+def test_a_tool_that_was_built_is_taken_without_asking_the_one_on_path(tmp_path: Path) -> None:
+    recipe = text_recipe("tools", "made")
+    built = make_supplies(tmp_path, files=(recipe,), tools=(KIND,)).tool("kind")
+    asked = tmp_path / "asked"
+    slow = program(tmp_path / "bin", "kind", "kind v0.31.0 go1.26.8 linux/amd64")
+    slow.write_text(slow.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\ntouch {asked}\n"))
+
+    supplies = make_supplies(tmp_path, files=(recipe,), tools=(KIND,), search_path=str(tmp_path / "bin"))
+
+    assert (supplies.tool("kind"), asked.exists()) == (built, False)
+    assert [one.source for one in supplies.statuses() if one.name == "kind"] == ["built"]
+
+
 def test_a_damaged_tool_is_rebuilt_at_the_next_use_and_said(tmp_path: Path) -> None:
     recorder, recipe = Recorder(), text_recipe("tools", "made")
     make_supplies(tmp_path, files=(recipe,), tools=(KIND,)).tool("kind").write_text("#!/bin/sh\necho evil\n")
