@@ -164,9 +164,7 @@ def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
             digest = write_archive(layer, preloaded, archive)
             repository, _, tag = context.tag.rpartition(":")
             script = folder / "preload.sh"
-            return preload(
-                client, node, archive, digest, script=script, repository=repository, tag=tag
-            )
+            return preload(client, node, archive, digest, script=script, repository=repository, tag=tag)
         finally:
             context.engine.untag(system)
             context.engine.untag(node)

@@ -76,7 +76,7 @@ class Supplies:
     # Tools and files.
 
     def tool(self, name: str) -> Path:
-        """Return a program in its pinned version: one that was built before, the machine's own, else built now.
+        """Return a program in its pinned version: built before, else the machine's own, else built now.
 
         Raises ConfigurationError for an unknown name, and what a build raises.
         """
