@@ -16,6 +16,8 @@ from rehearsal.core.timing import Timing
 # Docker hands out addresses from the low end; this one stays free for the registry.
 _REGISTRY_OFFSET_FROM_END = 6
 _REGISTRY_CONTAINER_PORT = 5000
+# The node image has them; see kind/node-image/README.md.
+_STATIC_POD_PATCHES = "kind: InitConfiguration\npatches:\n  directory: /kind/patches\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def kind_config(spec: ClusterSpec) -> dict[str, object]:
             {"containerPort": port.node, "hostPort": port.host, "listenAddress": "127.0.0.1"}
             for port in spec.ports
         ],
-        "kubeadmConfigPatches": [_cluster_patch(spec)],
+        "kubeadmConfigPatches": [_cluster_patch(spec), _STATIC_POD_PATCHES],
     }
     return {
         "kind": "Cluster",
