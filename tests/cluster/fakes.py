@@ -20,6 +20,7 @@ from rehearsal.cluster import kubeconfig
 from rehearsal.cluster.addons import METRICS_PATH
 from rehearsal.cluster.assessment import OWNER_LABEL
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts, NodeFacts, WorkloadFacts
+from rehearsal.cluster.kind import BOOT_TIMEOUT
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import EnvironmentNotReadyError
 
@@ -255,6 +256,9 @@ class FakeKind:
             made = self.machine.create(
                 name, image=spec.node_image, labels={KIND_CLUSTER_LABEL: spec.name}, network=spec.network
             )
+        if self.machine.slow_boots:
+            self.machine.slow_boots -= 1
+            raise EnvironmentNotReadyError(BOOT_TIMEOUT, f"{name} did not boot", hint="again")
         with self.machine.changing(f"{name} booted"):
             self.machine.start(made)
 

@@ -88,6 +88,7 @@ class Machine:
     volumes: set[str] = field(default_factory=set)
     kubernetes: dict[str, Kubernetes] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)  # whatever was really changed
+    slow_boots: int = 0  # as many nodes from now on do not boot in time
     moments: int = 0  # that have passed
     kill_at: int | None = None
     impatience: int = 0

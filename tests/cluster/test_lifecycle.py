@@ -447,3 +447,22 @@ def test_kubeconfig_of_the_user_may_be_our_own(ground: Ground, monkeypatch: pyte
     ground.up()
 
     assert kubeconfig.read(ground.users_file) == USERS_OWN
+
+
+def test_node_that_boots_too_slowly_is_made_anew_once_and_said(ground: Ground) -> None:
+    ground.machine.slow_boots = 1
+
+    ground.up()
+
+    assert ground.flaws() == []
+    assert [one for one in ground.warnings() if one.startswith("ENVIRONMENT: ") and "made anew, once" in one]
+
+
+def test_node_that_is_too_slow_twice_ends_up_and_the_next_one_finishes(ground: Ground) -> None:
+    ground.machine.slow_boots = 2
+
+    with pytest.raises(EnvironmentNotReadyError) as caught:
+        ground.up()
+    ground.up()
+
+    assert (caught.value.code, ground.flaws()) == ("NODE_BOOT_TIMEOUT", [])

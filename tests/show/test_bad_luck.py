@@ -5,16 +5,23 @@ Each moment of each step is covered in memory (tests/cluster/test_killed.py); he
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
 from docker import DockerClient
+from docker.types import IPAMConfig, IPAMPool
 from pytest_socket import enable_socket
+from rehearsal.cluster import record
 from rehearsal.cluster.engine import DockerNodeEngine, connect
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.paths import Paths
+from rehearsal.core.verdicts import ExitCode
 
 from tests.show.program import Ended, cut_off, rehearsal, start
 
@@ -153,8 +160,81 @@ def test_of_two_ups_at_once_one_waits_and_says_for_what() -> None:
 
 
 @pytest.mark.usefixtures("nothing")
+def test_node_that_boots_too_slowly_is_made_anew_and_said(
+    docker: DockerClient, names: tuple[str, str]
+) -> None:
+    with start("cluster", "up", "--profile", "light") as process, _throttled(docker, names[0]):
+        said = process.communicate(timeout=_LIMIT_SECONDS)[0]
+
+    assert process.returncode == 0, said
+    assert "ENVIRONMENT: a node did not boot within kind's 30 s" in said
+    _healthy()
+
+
+@pytest.mark.usefixtures("nothing")
+def test_port_that_a_program_holds_is_named_before_anything_is_made(
+    docker: DockerClient, settings: Catalogue
+) -> None:
+    with socket.create_server(("127.0.0.1", settings.ports.registry)):
+        refused = rehearsal("cluster", "up", "--profile", "light")
+
+    assert refused.code == ExitCode.ENVIRONMENT, refused.said
+    assert f"Port {settings.ports.registry} (registry): in use by program" in refused.said
+    assert f"(pid {os.getpid()})" in refused.said
+    assert _containers(docker, settings) == {}
+
+
+@pytest.mark.usefixtures("nothing")
+def test_address_range_that_another_network_has_is_left_to_it(
+    docker: DockerClient, settings: Catalogue, folders: Paths
+) -> None:
+    first = settings.network.docker_subnets[0]
+    pool = IPAMConfig(pool_configs=[IPAMPool(subnet=str(first))])
+    other = docker.networks.create("rehearsal-show-neighbour", driver="bridge", ipam=pool)
+    try:
+        rehearsal("cluster", "up", "--profile", "light").well()
+        made = record.load(folders.state)
+        _healthy()
+        rehearsal("cluster", "down").well()
+    finally:
+        other.remove()
+
+    assert made
+    assert not made.spec.ranges.docker.overlaps(first)
+
+
+@pytest.mark.usefixtures("nothing")
+def test_proxy_that_does_not_exist_is_in_nobody_s_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    rehearsal("cluster", "up", "--profile", "light").well()
+
+    _healthy()
+
+
+@pytest.mark.usefixtures("nothing")
 def test_down_of_nothing_is_no_error() -> None:
     assert "nothing was there" in rehearsal("cluster", "down").well().said
+
+
+@contextmanager
+def _throttled(docker: DockerClient, name: str) -> Iterator[None]:
+    """Give the first container of this name a hundredth of a core from its creation on."""
+
+    def throttle() -> None:
+        for event in made:
+            docker.containers.get(event["id"]).update(cpu_period=100_000, cpu_quota=1_000)
+            return
+
+    made = docker.events(decode=True, filters={"event": "create", "container": name})
+    watcher = threading.Thread(target=throttle)
+    watcher.start()
+    try:
+        yield
+    finally:
+        made.close()
+        watcher.join()
 
 
 def _running_kinds() -> list[str]:

@@ -81,13 +81,13 @@ def bring_up(
     shop: Workshop, profile: str | None, timing: Timing | None, *, use_context: bool = False
 ) -> None:
     """Supplies, then the cluster."""
-    from rehearsal.stages.doctor.requiring import require_free_ports
+    from rehearsal.stages.doctor.requiring import require_machine
     from rehearsal.supply.inotify import ensure_inotify
 
     if profile:
         shop.catalogue.profile(profile)  # a wrong name is said before anything is built
     ensure_inotify(shop.catalogue.limits, shop.emit)
-    require_free_ports(shop.catalogue, shop.paths)
+    require_machine(shop.catalogue, shop.paths)
     kind_program = shop.supplies.tool("kind")
     shop.supplies.tool("kubectl")
     node, registry = shop.supplies.image("node"), shop.supplies.image("registry")

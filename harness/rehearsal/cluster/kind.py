@@ -12,6 +12,8 @@ from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.processes import ProcessFailedError, run
 
+# The node's container runs, but did not say its awaited line within kind's 30 s.
+BOOT_TIMEOUT = "NODE_BOOT_TIMEOUT"
 # kubeadm alone may take 4 minutes by its own limits.
 _CREATE_SECONDS = 420.0
 _EXPORT_SECONDS = 60.0
@@ -101,7 +103,7 @@ class KindProgram:
 def _explained(error: ProcessFailedError) -> EnvironmentNotReadyError:
     if "could not find a log line" in error.tail:
         return EnvironmentNotReadyError(
-            "NODE_BOOT_TIMEOUT",
+            BOOT_TIMEOUT,
             "a node did not boot within kind's 30 s",
             hint="The host is too busy, or the image does not start: `rehearsal doctor`, then again.",
         )

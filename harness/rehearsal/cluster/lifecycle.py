@@ -7,6 +7,7 @@ the project's label or stands in the project's record.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from rehearsal.cluster.assessment import LOST, OWNER_LABEL, Assessment, State, a
 from rehearsal.cluster.engine import NodeEngine
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
 from rehearsal.cluster.joining import join_worker
-from rehearsal.cluster.kind import Kind
+from rehearsal.cluster.kind import BOOT_TIMEOUT, Kind
 from rehearsal.cluster.plan import ClusterSpec, kind_config, network_config
 from rehearsal.cluster.record import Phase, Record
 from rehearsal.core.catalogue import Versions
@@ -151,20 +152,36 @@ class Clusters:
         with step(
             self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}"
         ) as at:
-            # kind merges into what is there, and fails in the end when that is damaged.
-            kubeconfig.clear(self.paths.kubeconfig)
-            with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-                self.kind.create(
-                    kind_config(spec),
-                    spec=spec,
-                    folder=Path(folder),
-                    kubeconfig=self.paths.kubeconfig,
-                    progress=at.progress,
-                )
+            try:
+                self._run_kind(spec, at)
+            except EnvironmentNotReadyError as error:
+                if error.code != BOOT_TIMEOUT:
+                    raise
+                self._say_slow(error)
+                self._remove_nodes(spec)
+                record.save(self.paths.state, made)
+                self._run_kind(spec, at)
             at.detail = f"profile {spec.profile}, timing {spec.timing}"
         made = replace(made, phase=Phase.CREATED, addresses=self._addresses(spec))
         record.save(self.paths.state, made)
         return made
+
+    def _run_kind(self, spec: ClusterSpec, at: Step) -> None:
+        # kind merges into what is there, and fails in the end when that is damaged.
+        kubeconfig.clear(self.paths.kubeconfig)
+        with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+            self.kind.create(
+                kind_config(spec),
+                spec=spec,
+                folder=Path(folder),
+                kubeconfig=self.paths.kubeconfig,
+                progress=at.progress,
+            )
+
+    def _say_slow(self, error: EnvironmentNotReadyError) -> None:
+        load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+        said = f"ENVIRONMENT: {error.message} (load average {load}); the cluster is made anew, once"
+        self.emit(Notice(Level.WARNING, said))
 
     def _ensure_network(self, spec: ClusterSpec) -> None:
         there = self._network(spec)

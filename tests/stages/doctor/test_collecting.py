@@ -17,9 +17,9 @@ from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.paths import Paths
 from rehearsal.stages.doctor import collecting
 from rehearsal.stages.doctor.clock import read_clock
-from rehearsal.stages.doctor.facts import FileState, Option, PortFacts
+from rehearsal.stages.doctor.facts import DiskFacts, FileState, Option, PortFacts
 from rehearsal.stages.doctor.holders import EngineUse, Published, find_ports
-from rehearsal.stages.doctor.requiring import refuse_taken
+from rehearsal.stages.doctor.requiring import refuse_full, refuse_taken
 from rehearsal.supply import capabilities
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system: root")
@@ -101,7 +101,7 @@ def test_up_refuses_a_port_that_a_program_holds_and_says_which(
         refuse_taken(
             _with_port(_on_free_ports(rehearsal_catalogue), name, listener), EngineUse((), ()), paths
         )
-    assert f"Port {listener} ({name}) is in use by program" in caught.value.message
+    assert f"Port {listener} ({name}): in use by program" in caught.value.message
     assert f"(pid {os.getpid()})" in caught.value.message
     assert f"change ports.{name} in rehearsal.toml" in caught.value.hint
 
@@ -141,6 +141,17 @@ def test_full_file_system_below_a_folder_is_seen(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", small], check=True)  # noqa: S607
     assert (cache.roles, cache.path, cache.free_bytes < 200_000) == (("cache",), small, True)
+
+
+def test_up_refuses_a_disk_that_is_nearly_full_and_says_which(rehearsal_catalogue: Catalogue) -> None:
+    needed = int(rehearsal_catalogue.limits.min_free_disk_gib * (1 << 30))
+    roomy = DiskFacts(("cache",), Path("/cache"), needed, 2 * needed)
+    full = DiskFacts(("engine",), Path("/engine"), needed - 1, 2 * needed)
+
+    refuse_full(rehearsal_catalogue, [roomy])
+    with pytest.raises(EnvironmentNotReadyError, match=r"Disk \(engine\): .* GiB free of") as caught:
+        refuse_full(rehearsal_catalogue, [roomy, full])
+    assert (caught.value.code, "Free space at /engine" in caught.value.hint) == ("DISK_NEARLY_FULL", True)
 
 
 def test_folders_on_one_file_system_are_one_disk(tmp_path: Path) -> None:

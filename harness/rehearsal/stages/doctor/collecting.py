@@ -74,7 +74,7 @@ def collect(
         memory_total_bytes=memory.total,
         memory_available_bytes=memory.available,
         swap_total_bytes=psutil.swap_memory().total,
-        disks=read_disks(_folders(paths, engine, home)),
+        disks=read_disks(written_folders(paths, engine, home)),
         cgroup_version=cgroup_version(Path("/sys/fs/cgroup")),
         missing_capabilities=_missing_capabilities(engine),
         nofile_hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
@@ -192,7 +192,8 @@ def file_state(path: Path) -> FileState:
     return FileState.READABLE if os.access(path, os.W_OK) else FileState.DENIED
 
 
-def _folders(paths: Paths, engine: Engine | Silent, home: EngineHome) -> dict[str, Path]:
+def written_folders(paths: Paths, engine: Engine | Silent, home: EngineHome) -> dict[str, Path]:
+    """Return the folders that a cluster and its images fill, by the role of each."""
     folders = {"system": Path("/"), "cache": paths.cache}
     if isinstance(engine, Silent):
         return folders | {"engine": home.data_root}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rehearsal.stages.doctor.facts import MachineFacts, Option
+from rehearsal.stages.doctor.facts import DiskFacts, MachineFacts, Option
 from rehearsal.stages.doctor.rows import Row, Status
 from rehearsal.supply.inotify import sysctl_command, too_low
 
@@ -102,24 +102,28 @@ def swap(facts: MachineFacts) -> Row:
 
 def disks(facts: MachineFacts) -> Iterator[Row]:
     """Judge each file system that images, caches or the system lie on."""
-    needed = facts.catalogue.limits.min_free_disk_gib
     for disk in facts.disks:
-        free = disk.free_bytes / _GIB
-        enough = free >= needed
-        roles = ", ".join(disk.roles)
-        yield Row(
-            f"disk.{disk.roles[0]}",
-            f"Disk ({roles})",
-            Status.OK if enough else Status.BLOCKER,
-            f"{free:.1f} GiB free of {disk.total_bytes / _GIB:.0f}, {needed:g} needed",
-            explanation="" if enough else "The kubelet evicts pods and removes images on a full disk.",
-            cure="" if enough else f"Free space at {disk.path}: `rehearsal supply prune`, `docker system df`",
-            measured={
-                "path": str(disk.path),
-                "free_bytes": disk.free_bytes,
-                "total_bytes": disk.total_bytes,
-            },
-        )
+        yield judge_disk(disk, facts.catalogue.limits.min_free_disk_gib)
+
+
+def judge_disk(disk: DiskFacts, needed_gib: float) -> Row:
+    """Judge whether a file system has room for a cluster."""
+    free = disk.free_bytes / _GIB
+    enough = free >= needed_gib
+    roles = ", ".join(disk.roles)
+    return Row(
+        f"disk.{disk.roles[0]}",
+        f"Disk ({roles})",
+        Status.OK if enough else Status.BLOCKER,
+        f"{free:.1f} GiB free of {disk.total_bytes / _GIB:.0f}, {needed_gib:g} needed",
+        explanation="" if enough else "The kubelet evicts pods and removes images on a full disk.",
+        cure="" if enough else f"Free space at {disk.path}: `rehearsal supply prune`, `docker system df`",
+        measured={
+            "path": str(disk.path),
+            "free_bytes": disk.free_bytes,
+            "total_bytes": disk.total_bytes,
+        },
+    )
 
 
 def cgroup(facts: MachineFacts) -> Row:

@@ -1,4 +1,4 @@
-"""What `up` asks before it makes anything: whether the ports that the cluster publishes are free.
+"""What `up` asks before it makes anything: whether the ports of the cluster are free, and whether it has room.
 
 The rows are the doctor's own; here the first that blocks ends the command. Everything else that blocks shows
 itself at the step that needs it.
@@ -6,32 +6,47 @@ itself at the step that needs it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rehearsal.cluster import record
 from rehearsal.core.catalogue import Catalogue, NodePorts
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.paths import Paths
+from rehearsal.stages.doctor.collecting import read_disks, written_folders
+from rehearsal.stages.doctor.facts import DiskFacts
 from rehearsal.stages.doctor.holders import EngineUse, find_ports, look_at_engine
 from rehearsal.stages.doctor.judging_environment import judge_port
+from rehearsal.stages.doctor.judging_machine import judge_disk
+from rehearsal.stages.doctor.rows import Row
 from rehearsal.supply.engine_finding import Engine, find_engine
 from rehearsal.supply.engine_home import EngineHome
 
 _OF_THE_CLUSTER = frozenset({"registry", *NodePorts.model_fields})
 
 
-def require_free_ports(catalogue: Catalogue, paths: Paths) -> None:
-    """Raise EnvironmentNotReadyError when somebody else holds a port of the cluster, and say who."""
-    engine = find_engine(EngineHome.of(paths))
-    refuse_taken(
-        catalogue, look_at_engine(engine) if isinstance(engine, Engine) else EngineUse((), ()), paths
-    )
+def require_machine(catalogue: Catalogue, paths: Paths) -> None:
+    """Raise EnvironmentNotReadyError when a port of the cluster is taken, or there is no room for a new one."""
+    home = EngineHome.of(paths)
+    engine = find_engine(home)
+    use = look_at_engine(engine) if isinstance(engine, Engine) else EngineUse((), ())
+    refuse_taken(catalogue, use, paths)
+    # A cluster that is there is not refused: it may be what fills the disk, and `up` adds nothing to it.
+    if record.load(paths.state) is None:
+        refuse_full(catalogue, read_disks(written_folders(paths, engine, home)))
 
 
 def refuse_taken(catalogue: Catalogue, use: EngineUse, paths: Paths) -> None:
     """Raise EnvironmentNotReadyError when a port of the cluster is held by anything but the cluster."""
     found = [one for one in find_ports(catalogue, use, paths) if one.name in _OF_THE_CLUSTER]
-    taken = [row for row in map(judge_port, found) if row.blocks]
-    if taken:
-        raise EnvironmentNotReadyError(
-            "PORT_IN_USE",
-            "; ".join(f"{row.title} is {row.summary}" for row in taken),
-            hint=taken[0].cure,
-        )
+    _refuse("PORT_IN_USE", map(judge_port, found))
+
+
+def refuse_full(catalogue: Catalogue, disks: Iterable[DiskFacts]) -> None:
+    """Raise EnvironmentNotReadyError when a file system that a cluster fills is nearly full."""
+    _refuse("DISK_NEARLY_FULL", [judge_disk(one, catalogue.limits.min_free_disk_gib) for one in disks])
+
+
+def _refuse(code: str, rows: Iterable[Row]) -> None:
+    if blocking := [row for row in rows if row.blocks]:
+        said = "; ".join(f"{row.title}: {row.summary}" for row in blocking)
+        raise EnvironmentNotReadyError(code, said, hint=blocking[0].cure)
