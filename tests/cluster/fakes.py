@@ -340,10 +340,12 @@ class FakeApi:
         """Return the Deployments and DaemonSets of some namespaces; all pods run when the nodes do."""
         kubernetes = self._kubernetes()
         wanted = set(namespaces)
-        names = [("kube-system", "coredns"), ("kube-system", "kube-proxy")]
-        names += [(namespace, name) for kind, namespace, name in kubernetes.applied if kind == "Deployment"]
+        names = {("kube-system", "coredns"), ("kube-system", "kube-proxy")}
+        names |= {(namespace, name) for kind, namespace, name in kubernetes.applied if kind == "Deployment"}
         works = all(self._node_works(name) for name in kubernetes.members)
-        return [WorkloadFacts(*name, wanted=1, ready=int(works)) for name in names if name[0] in wanted]
+        return [
+            WorkloadFacts(*name, wanted=1, ready=int(works)) for name in sorted(names) if name[0] in wanted
+        ]
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object; its namespace has to be there."""

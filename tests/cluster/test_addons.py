@@ -54,7 +54,9 @@ def test_nothing_is_ever_pulled() -> None:
         for container in one["spec"]["template"]["spec"]["containers"]
     ]
 
-    assert {one["imagePullPolicy"] for one in containers} == {"IfNotPresent"}
+    # CoreDNS' own image is kubeadm's.
+    assert {one["imagePullPolicy"] for one in containers if "image" in one} == {"IfNotPresent"}
+    assert [one["name"] for one in containers if "image" not in one] == ["coredns"]
 
 
 def test_no_placeholder_of_ours_is_left() -> None:

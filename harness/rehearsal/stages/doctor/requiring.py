@@ -1,4 +1,4 @@
-"""What `up` asks before it makes anything: whether the ports of the cluster are free, and whether it has room.
+"""What `up` asks before it makes anything: whether the cluster's ports are free, and whether it has room.
 
 The rows are the doctor's own; here the first that blocks ends the command. Everything else that blocks shows
 itself at the step that needs it.
@@ -25,7 +25,7 @@ _OF_THE_CLUSTER = frozenset({"registry", *NodePorts.model_fields})
 
 
 def require_machine(catalogue: Catalogue, paths: Paths) -> None:
-    """Raise EnvironmentNotReadyError when a port of the cluster is taken, or there is no room for a new one."""
+    """Raise EnvironmentNotReadyError when a port of the cluster is taken, or a new one has no room."""
     home = EngineHome.of(paths)
     engine = find_engine(home)
     use = look_at_engine(engine) if isinstance(engine, Engine) else EngineUse((), ())
