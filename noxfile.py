@@ -17,8 +17,8 @@ import nox
 sys.path.insert(0, str(Path(__file__).resolve().parent / "harness"))
 from rehearsal.stages.registry import STAGES, StageSpec
 
-# Some machines forbid byte code everywhere. In nox's own environments it may be written: without it each start
-# of `rehearsal` compiles what it imports, for most of a second.
+# Some machines forbid byte code everywhere. nox's own environments may have it: without it each start of
+# `rehearsal` compiles what it imports, for most of a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2025.2.9"
