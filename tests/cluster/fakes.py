@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -405,15 +406,30 @@ def context_of(context: str, authority: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": context, "cluster": {"certificate-authority-data": authority, "server": "https://x:1"}}
+            {
+                "name": context,
+                "cluster": {"certificate-authority-data": pem(authority), "server": "https://x:1"},
+            }
         ],
-        "users": [{"name": context, "user": {"token": f"of-{authority}"}}],
+        "users": [
+            {
+                "name": context,
+                "user": {"client-certificate-data": pem(f"of-{authority}"), "client-key-data": pem("key")},
+            }
+        ],
         "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
         "current-context": context,
     }
 
 
+def pem(name: str) -> str:
+    """Return what stands for a certificate of this name."""
+    return b64encode(f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n".encode()).decode()
+
+
 def authority_of(content: Mapping[str, Any], context: str) -> object:
     """Return the authority that a kubeconfig trusts for a context."""
     found = [one for one in content.get("clusters") or [] if one["name"] == context]
-    return found[0]["cluster"]["certificate-authority-data"] if found else None
+    if not found:
+        return None
+    return b64decode(found[0]["cluster"]["certificate-authority-data"]).decode().splitlines()[1]

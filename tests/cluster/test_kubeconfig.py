@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.cluster import kubeconfig
 from rehearsal.cluster.kubeconfig import UnreadableKubeconfigError, belongs, merged, usable, without
 
-from tests.cluster.fakes import context_of
+from tests.cluster.fakes import context_of, pem
 from tests.cluster.ground import USERS_OWN
 
 CONTEXT = "kind-mambogo"
@@ -80,7 +81,7 @@ def test_entry_is_replaced_where_it_stands() -> None:
     again = merged(theirs, context_of(CONTEXT, "authority-2"), CONTEXT, use=False)
 
     assert [one["name"] for one in again["clusters"]] == [CONTEXT, "office"]
-    assert again["clusters"][0]["cluster"]["certificate-authority-data"] == "authority-2"
+    assert again["clusters"][0]["cluster"]["certificate-authority-data"] == pem("authority-2")
 
 
 def test_current_context_that_was_ours_is_cleared_with_it() -> None:
@@ -150,6 +151,30 @@ def test_whole_context_is_usable(tmp_path: Path) -> None:
     kubeconfig.write(tmp_path / "config", OURS)
 
     assert usable(tmp_path / "config", CONTEXT)
+
+
+def test_file_that_was_cut_off_anywhere_is_not_usable(tmp_path: Path) -> None:
+    kubeconfig.write(tmp_path / "whole", OURS)
+    whole = (tmp_path / "whole").read_text(encoding="utf-8")
+    cut = tmp_path / "cut"
+
+    for length in range(len(whole[: whole.index("current-context:")].rstrip())):
+        cut.write_text(whole[:length], encoding="utf-8")
+        assert not usable(cut, CONTEXT), whole[:length]
+
+
+def test_kind_s_file_that_was_cut_off_in_its_last_key_is_not_usable(tmp_path: Path) -> None:
+    # In kind's own order users come last: what is cut is still YAML.
+    order = ("apiVersion", "clusters", "contexts", "current-context", "kind", "users")
+    text = yaml.safe_dump({name: OURS[name] for name in order}, sort_keys=False)
+    file = tmp_path / "config"
+    file.write_text(text, encoding="utf-8")
+    assert usable(file, CONTEXT)
+
+    last_group = text.index(pem("key")) + len(pem("key")) - 4
+    for length in range(text.index("users:"), last_group):
+        file.write_text(text[:length], encoding="utf-8")
+        assert not usable(file, CONTEXT), text[:length]
 
 
 def test_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:

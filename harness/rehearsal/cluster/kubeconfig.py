@@ -8,10 +8,13 @@ cannot be read is left as it is.
 from __future__ import annotations
 
 import os
+import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_PEM_END = re.compile(rb"-----END [A-Z ]+-----\s*\Z")
 _SECTIONS = ("clusters", "users", "contexts")
 # Says in the user's file whose an entry is: its name alone does not, and each cluster has another authority.
 _MARK = {"name": "dev.mambogo.rehearsal", "extension": {"provider": "mambogo-rehearsal"}}
@@ -75,12 +78,28 @@ def clear(path: Path) -> None:
 
 
 def usable(path: Path, context: str) -> bool:
-    """Return whether a file has a complete context of that name."""
+    """Return whether a file has a complete context of that name.
+
+    A file that was cut off may still be YAML; then a certificate or the key lacks its end, or is not there.
+    """
     try:
         content = read(path)
     except UnreadableKubeconfigError:
         return False
-    return all(_entry(content, section, context) for section in _SECTIONS)
+    wiring = _mapping(_entry(content, "contexts", context).get("context"))
+    if not _cluster(content, context) or {wiring.get("cluster"), wiring.get("user")} != {context}:
+        return False
+    user = _mapping(_entry(content, "users", context).get("user"))
+    proven = bool(user.get("token")) or "client-key-data" in user
+    inline = {**_cluster(content, context), **user}
+    return proven and all(_is_pem(value) for name, value in inline.items() if name.endswith("-data"))
+
+
+def _is_pem(data: object) -> bool:
+    try:
+        return _PEM_END.search(b64decode(str(data), validate=True)) is not None
+    except ValueError:
+        return False
 
 
 def merged(content: Mapping[str, Any], own: Mapping[str, Any], context: str, *, use: bool) -> dict[str, Any]:
@@ -117,7 +136,7 @@ def belongs(content: Mapping[str, Any], own: Mapping[str, Any], context: str) ->
 
 
 def _cluster(content: Mapping[str, Any], context: str) -> dict[str, Any]:
-    return _entry(content, "clusters", context).get("cluster") or {}
+    return _mapping(_entry(content, "clusters", context).get("cluster"))
 
 
 def _with(entries: Sequence[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,4 +148,11 @@ def _with(entries: Sequence[dict[str, Any]], entry: dict[str, Any]) -> list[dict
 
 
 def _entry(content: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-    return next((one for one in content.get(section) or [] if one.get("name") == name), {})
+    entries = content.get(section)
+    found = map(_mapping, entries if isinstance(entries, list) else [])
+    return next((one for one in found if one.get("name") == name), {})
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """Return a value of a file that may be damaged, or nothing."""
+    return value if isinstance(value, dict) else {}

@@ -16,8 +16,8 @@ from rehearsal.cluster.record import Phase, Record
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.paths import Paths
 
-# Twice the slower resolution, and the start of the pod on a busy machine.
-_FIRST_METRICS_SECONDS = 60.0
+# Twice the slower resolution, and the start of the pod on a machine that is busy with the rest of the stack.
+_FIRST_METRICS_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,14 @@ def look(paths: Paths, engine: NodeEngine, connect_api: Callable[[Path, str], Ap
     members = {one.name for one in nodes}
     problems += [f"{name} is not in the cluster" for name in made.spec.node_names if name not in members]
     problems += [f"node {one.name} is not Ready" for one in nodes if not one.ready]
-    starting = _starting(workloads)
-    problems += [f"{name} is not ready" for name in addons.unready(workloads) if name not in starting]
-    problems += [] if starting else _metrics_problems(api)
+    unready, metrics = addons.unready(workloads), _metrics_problems(api)
+    starting: list[str] = []
+    if _metrics_are_new(workloads):
+        # Ready is metrics-server before the API server hands its metrics on.
+        starting = [name for name in unready if name == "/".join(addons.METRICS_SERVER)] or metrics
+        metrics = []
+    problems += [f"{name} is not ready" for name in unready if name not in starting]
+    problems += metrics
     return ClusterStatus(made, containers, nodes, workloads, way_out, problems, starting)
 
 
@@ -125,16 +130,14 @@ def _container_problems(made: Record, containers: Sequence[ContainerFacts]) -> l
     return problems
 
 
-def _starting(workloads: Sequence[WorkloadFacts]) -> list[str]:
+def _metrics_are_new(workloads: Sequence[WorkloadFacts]) -> bool:
+    """Return whether metrics-server is too young for it to be a problem that there are no metrics."""
     now = datetime.now(UTC)
-    return [
-        f"{one.namespace}/{one.name}"
+    return any(
+        one.created is not None and (now - one.created).total_seconds() < _FIRST_METRICS_SECONDS
         for one in workloads
         if (one.namespace, one.name) == addons.METRICS_SERVER
-        and not one.healthy
-        and one.created is not None
-        and (now - one.created).total_seconds() < _FIRST_METRICS_SECONDS
-    ]
+    )
 
 
 def _metrics_problems(api: Api) -> list[str]:
