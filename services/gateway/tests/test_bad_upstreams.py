@@ -171,6 +171,39 @@ def test_bytes_glued_behind_an_answer_are_dropped_with_their_connection(glued: b
     run(test())
 
 
+@pytest.mark.parametrize(
+    "head_and_rest",
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmi", b"nepoison"),
+        (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n4\r\nmi", b"ne\r\n0\r\n\r\npoison"),
+    ],
+    ids=["length", "chunked"],
+)
+def test_bytes_behind_an_answer_that_came_in_pieces_are_dropped_with_their_connection(
+    head_and_rest: tuple[bytes, bytes],
+) -> None:
+    """The surplus has been read with the answer's end: neither a look at the kernel nor a wait shows it."""
+    head, rest = head_and_rest
+
+    async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_head(reader)
+            writer.write(head)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(rest)
+            await writer.drain()
+
+    async def test() -> None:
+        async with rig(in_pieces) as it:
+            client = await it.client()
+            for _ in range(3):
+                assert (await client.ask(get())).body == b"mine"
+            assert it.pod.connections == 3
+
+    run(test())
+
+
 def test_bytes_that_wait_in_the_kernel_are_seen_before_reuse() -> None:
     """The event loop has not read them yet when the next request comes: only asking the kernel shows them."""
 
