@@ -154,6 +154,17 @@ def test_a_megabyte_of_headers_is_a_431() -> None:
     run(test())
 
 
+def test_headers_of_40_kilobytes_that_come_in_one_piece_are_a_431() -> None:
+    """Their end is there when they are looked at for the first time: it is not enough to stop waiting for it."""
+
+    async def test() -> None:
+        async with rig(fixed_answer(ok(b"x"))) as it:
+            answer = await it.ask(H + b"Host: a\r\nX: " + b"x" * 40_000 + b"\r\n\r\n")
+            assert answer.status == 431
+
+    run(test())
+
+
 def test_a_long_target_is_a_414() -> None:
     async def test() -> None:
         async with rig(fixed_answer(ok(b"x"))) as it:

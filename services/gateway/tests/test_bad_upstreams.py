@@ -49,6 +49,7 @@ GARBAGE = {
     "unasked upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
     "interim answers for ever": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40,
     "endless head": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 20_000,
+    "two hundred and one fields": b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 201 + b"\r\n",
     "one endless line": b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 200_000,
 }
 
