@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rehearsal.core.errors import ConfigurationError
+from rehearsal.deploy.certificates import Certificate
 from rehearsal.deploy.credentials import FILE_NAME, Credentials, keep, secret_manifests
 from rehearsal.deploy.manifests import named
 
@@ -54,7 +55,7 @@ def test_no_value_is_shown(tmp_path: Path) -> None:
 
 def test_a_role_has_one_password_wherever_it_is_asked_for(tmp_path: Path) -> None:
     made = keep(tmp_path)
-    secrets = secret_manifests(made)
+    secrets = secret_manifests(made, Certificate("", ""))
     service = named(secrets, "Secret", "orders-database")["data"]["password"]
     server = named(secrets, "Secret", "postgres-roles")["data"]["orders"]
     assert b64decode(service).decode() == b64decode(server).decode() == made.orders_password

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from rehearsal.core.catalogue import load
+from rehearsal.deploy.certificates import Certificate
 from rehearsal.deploy.credentials import Credentials, secret_manifests
 from rehearsal.deploy.localising import SUPPLIED, Locality, localise
-from rehearsal.deploy.manifests import containers, named
+from rehearsal.deploy.manifests import containers
 
 from tests.deploy.base import LOCAL, ROOT, base_objects, local_objects
 
@@ -18,7 +19,7 @@ HERE = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
 
 def test_supplied_images_are_named_by_their_content() -> None:
     used = [container["image"] for container in containers(HERE)]
-    assert sorted(one for one in used if one.startswith("localhost:")) == sorted(IMAGES.values())
+    assert {one for one in used if one.startswith("localhost:")} == set(IMAGES.values())
 
 
 def test_every_other_image_is_one_of_ours() -> None:
@@ -35,12 +36,21 @@ def test_no_secret_is_deployed_by_tilt() -> None:
 
 
 def test_node_ports_come_from_the_catalogue() -> None:
+    found = {
+        (one["metadata"]["name"], port["name"]): port["nodePort"]
+        for one in HERE
+        if one["kind"] == "Service"
+        for port in one["spec"].get("ports", ())
+        if "nodePort" in port
+    }
     ports = CATALOGUE.node_ports
-    found = [
-        named(HERE, "Service", name)["spec"]["ports"][0]["nodePort"]
-        for name in ("gateway-service", "keycloak", "kafka-host", "payment-sandbox")
-    ]
-    assert found == [ports.http, ports.identity, ports.kafka, ports.sandbox]
+    assert found == {
+        ("cdn", "http"): ports.http,
+        ("cdn", "https"): ports.https,
+        ("keycloak", "http"): ports.identity,
+        ("kafka-host", "kafka"): ports.kafka,
+        ("payment-sandbox", "http"): ports.sandbox,
+    }
 
 
 def test_what_the_overlay_advertises_is_what_the_catalogue_publishes() -> None:
@@ -52,7 +62,7 @@ def test_what_the_overlay_advertises_is_what_the_catalogue_publishes() -> None:
 def test_every_secret_that_the_base_declares_is_made_with_its_keys() -> None:
     made = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): set(one["data"])
-        for one in secret_manifests(Credentials(*["x"] * 13))
+        for one in secret_manifests(_ANY, _CERTIFICATE)
     }
     declared = [one for one in base_objects() if one["kind"] == "Secret"]
     assert declared
@@ -69,11 +79,13 @@ def test_the_base_holds_no_value_of_a_secret() -> None:
 
 
 def test_every_secret_that_is_used_is_made() -> None:
-    made = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in secret_manifests(_ANY)}
+    secrets = [one["metadata"] for one in secret_manifests(_ANY, _CERTIFICATE)]
+    made = {(one["namespace"], one["name"]) for one in secrets}
     for one in local_objects():
         text = str(one)
         for name in re.findall(r"'secretKeyRef': \{'name': '([^']+)'|'secretName': '([^']+)'", text):
             assert (one["metadata"]["namespace"], "".join(name)) in made
 
 
-_ANY = Credentials(*["x"] * 13)
+_ANY = Credentials(*["x"] * len(Credentials.__slots__))
+_CERTIFICATE = Certificate("x", "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,3 +72,10 @@ def test_a_namespace_is_there_before_its_secrets(tmp_path: Path) -> None:
 def test_no_value_is_in_an_event(tmp_path: Path) -> None:
     _, _, events = _run(tmp_path)
     assert keep(tmp_path).postgres_password not in repr(events)
+
+
+def test_the_authority_s_key_stays_at_home(tmp_path: Path) -> None:
+    api, _, _ = _run(tmp_path)
+    key = (tmp_path / "authority" / "ca-key.pem").read_bytes()
+    assert b64encode(key).decode() not in repr(api.applied)
+    assert b64encode((tmp_path / "authority" / "edge-key.pem").read_bytes()).decode() in repr(api.applied)

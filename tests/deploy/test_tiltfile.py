@@ -227,7 +227,7 @@ def stack(checkout: Checkout) -> dict[str, Any]:
 
 def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
     groups = {one["Name"]: set(one["Labels"]) for one in stack["Manifests"]}
-    assert groups["gateway-service"] == {"edge"}
+    assert groups["cdn"] == groups["load-balancer"] == groups["gateway-service"] == {"edge"}
     assert groups["eureka"] == groups["config-server"] == {"platform"}
     assert groups["postgres"] == groups["kafka"] == groups["redis"] == groups["keycloak"] == {"data"}
     assert groups["settings"] == {"setup"}
@@ -236,6 +236,16 @@ def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
 
 def test_keycloak_waits_for_its_database(stack: dict[str, Any]) -> None:
     assert set(_named(stack, "keycloak")["ResourceDependencies"]) == {"settings", "postgres"}
+
+
+def test_the_edge_starts_from_the_inside_out(stack: dict[str, Any]) -> None:
+    assert "load-balancer" in _named(stack, "cdn")["ResourceDependencies"]
+    assert "gateway-service" in _named(stack, "load-balancer")["ResourceDependencies"]
+
+
+def test_the_shop_s_addresses_are_the_edge_s(stack: dict[str, Any]) -> None:
+    links = [one["URL"]["Host"] for one in _named(stack, "cdn")["DeployTarget"]["Links"]]
+    assert links == ["127.0.0.1:8080", "mambogo.localhost:8443"]
 
 
 def test_an_autoscaler_comes_and_goes_with_its_service(stack: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_a_refused_order_is_the_last_hop() -> None:
 
 
 def test_nobody_there_is_the_environment_s_fault() -> None:
-    with pytest.raises(EnvironmentNotReadyError, match="no answer from the gateway"):
+    with pytest.raises(EnvironmentNotReadyError, match="no answer from the edge"):
         _walk(FakeCounter([], product=Answer(Kind.INFO, error="ConnectError: refused")))
 
 

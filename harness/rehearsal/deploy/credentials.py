@@ -7,14 +7,18 @@ is decided here; production's secret store fills the same ones.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from base64 import b64encode
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.deploy.manifests import PRODUCTION, Manifest
+from rehearsal.deploy.private_files import write_private
+
+if TYPE_CHECKING:
+    from rehearsal.deploy.certificates import Certificate
 
 FILE_NAME = "credentials.json"
 MANAGED = "mambogo-managed"
@@ -38,6 +42,7 @@ class Credentials:
     shopkeeper_password: str
     provider_api_key: str
     provider_webhook_secret: str
+    purge_key: str
 
     def __repr__(self) -> str:
         return "Credentials(...)"
@@ -54,7 +59,7 @@ def keep(folder: Path) -> Credentials:
     values = {name: known.get(name) or secrets.token_urlsafe(_BYTES) for name in names}
     made = Credentials(**values)
     if values != known:
-        _write(path, made)
+        write_private(path, json.dumps(asdict(made), indent=2))
     return made
 
 
@@ -78,21 +83,8 @@ def _damaged(path: Path, why: str) -> ConfigurationError:
     )
 
 
-def _write(path: Path, credentials: Credentials) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    # Nobody else may read it, not even for a moment.
-    with os.fdopen(
-        os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        json.dump(asdict(credentials), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def secret_manifests(of: Credentials) -> list[Manifest]:
-    """Return the Secrets that hold the credentials."""
+def secret_manifests(of: Credentials, edge: Certificate) -> list[Manifest]:
+    """Return the Secrets that hold the credentials, and the edge's certificate."""
     roles = {
         "orders": of.orders_password,
         "inventory": of.inventory_password,
@@ -123,6 +115,9 @@ def secret_manifests(of: Credentials) -> list[Manifest]:
             },
         ),
         _secret(MANAGED, "payment-sandbox", provider),
+        _secret(MANAGED, "edge-certificate", {"tls.crt": edge.certificate, "tls.key": edge.key}),
+        # A line of nginx's map; as a pattern, because texts in a map are compared without regard to case.
+        _secret(MANAGED, "edge-purge-keys", {"purge-keys": f'"~^Bearer {of.purge_key}$" 1;\n'}),
     ]
 
 

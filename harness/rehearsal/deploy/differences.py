@@ -78,7 +78,6 @@ RULES = (
         r"data\.(EUREKA_URLS|urls|peered)",
     ),
     Rule("own-label", "chaos touches only what carries it", "Namespace", r"metadata\.labels\.app\..*"),
-    Rule("node-ports", "published on loopback", "Service", r"spec\.ports\.[^.]+\.nodePort"),
     Rule("images", "built here, named by content", f"{_WORKLOAD}|Job", _CONTAINER + "image"),
     Rule("pull-policy", "a tag says its content here", f"{_WORKLOAD}|Job", _CONTAINER + "imagePullPolicy"),
     Rule(

@@ -17,6 +17,7 @@ SUPPLIED = {
     "rehearsal/redis": "redis",
     "rehearsal/kafka": "kafka",
     "rehearsal/keycloak": "keycloak",
+    "rehearsal/nginx": "nginx",
 }
 
 
@@ -25,7 +26,7 @@ class Locality:
     """What one machine gives."""
 
     images: Mapping[str, str]  # reference by name of the supply
-    node_ports: Mapping[str, int]  # by name of the Service
+    node_ports: Mapping[tuple[str, str], int]  # by the names of Service and port
 
     @classmethod
     def of(cls, catalogue: Catalogue, images: Mapping[str, str]) -> Locality:
@@ -34,10 +35,11 @@ class Locality:
         return cls(
             images,
             {
-                "gateway-service": ports.http,
-                "kafka-host": ports.kafka,
-                "keycloak": ports.identity,
-                "payment-sandbox": ports.sandbox,
+                ("cdn", "http"): ports.http,
+                ("cdn", "https"): ports.https,
+                ("kafka-host", "kafka"): ports.kafka,
+                ("keycloak", "http"): ports.identity,
+                ("payment-sandbox", "http"): ports.sandbox,
             },
         )
 
@@ -54,6 +56,7 @@ def localise(objects: Sequence[Manifest], here: Locality) -> list[Manifest]:
             container["image"] = here.images[supply]
         # Tags here say the content; asking the registry again at each start gains nothing.
         container["imagePullPolicy"] = "IfNotPresent"
-    for service, port in here.node_ports.items():
-        named(local, "Service", service)["spec"]["ports"][0]["nodePort"] = port
+    for (service, name), number in here.node_ports.items():
+        ports = named(local, "Service", service)["spec"]["ports"]
+        next(port for port in ports if port["name"] == name)["nodePort"] = number
     return local

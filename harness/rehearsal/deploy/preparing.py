@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rehearsal.core.events import Emit, step
-from rehearsal.deploy import credentials
+from rehearsal.deploy import certificates, credentials
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.pushing import ImageRegistry, push_missing
 
@@ -49,5 +49,6 @@ class Preparation:
             for one in renderer.render(profile):
                 if one["kind"] == "Namespace":
                     self.api.apply(one)
-            for one in credentials.secret_manifests(credentials.keep(self.state)):
+            edge = certificates.keep(self.state)
+            for one in credentials.secret_manifests(credentials.keep(self.state), edge):
                 self.api.apply(one)

@@ -32,6 +32,7 @@ class Answer:
     status: int | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
     pod: str = ""  # who served it
+    cache: str = ""  # what the edge says about it: HIT, MISS, ...
     error: str = ""  # why there is no status
     retry_after_seconds: float = 0.0
 

@@ -1,4 +1,4 @@
-"""Adapter: the shop's operations by HTTP, through the gateway.
+"""Adapter: the shop's operations by HTTP, through the edge and the gateway.
 
 An answer that did not come is an answer, too: nothing here raises for it, and nothing is asked again.
 """
@@ -122,12 +122,13 @@ class HttpShop:
             answer.status_code,
             _body(answer),
             answer.headers.get("X-Served-By", ""),
+            cache=answer.headers.get("X-Cache", ""),
             retry_after_seconds=_seconds(answer.headers.get("Retry-After", "")),
         )
 
 
 def http_client(base_url: str) -> httpx.AsyncClient:
-    """Return a client of the gateway; no proxy of this machine stands between."""
+    """Return a client of the edge; no proxy of this machine stands between."""
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     return httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_SECONDS, limits=limits, trust_env=False)
 

@@ -115,11 +115,12 @@ def _hop(what: str, seconds: float, answer: Answer, said: str = "") -> Hop:
     if answer.status is None:
         raise EnvironmentNotReadyError(
             "SHOP_SILENT",
-            f"{what}: no answer from the gateway ({answer.error})",
+            f"{what}: no answer from the edge ({answer.error})",
             hint="`rehearsal up --ci` brings the shop up; `kubectl get pods -A` shows what is there.",
         )
     by = f", served by {answer.pod}" if answer.pod else ""
-    return Hop(what, seconds, (said or str(answer)) + by, answer.kind is Kind.OK)
+    cache = f", cache {answer.cache}" if answer.cache else ""
+    return Hop(what, seconds, (said or str(answer)) + by + cache, answer.kind is Kind.OK)
 
 
 def _history(order: Answer) -> list[tuple[str, datetime]]:

@@ -22,6 +22,8 @@ from rig import (
     run,
 )
 
+from mambogo_gateway.upkeep import Upkeep
+
 
 def upstream_head(answer: Answer) -> list[bytes]:
     """The head that an echoing pod was sent, line by line."""
@@ -141,6 +143,49 @@ def test_the_edge_vouches_for_the_last_foreign_address() -> None:
         async with rig(echo(), config=config) as it:
             answer = await it.ask(get("/api/items", "X-Forwarded-For: 9.9.9.9, 203.0.113.7, 127.0.0.9"))
             assert b"X-Forwarded-For: 203.0.113.7, 127.0.0.1" in upstream_head(answer)
+
+    run(test())
+
+
+def test_a_kept_connection_is_judged_anew_when_the_edge_changes() -> None:
+    async def test() -> None:
+        async with rig(echo()) as it:
+            client = await it.client()
+            request = get("/api/items", "X-Forwarded-For: 203.0.113.7")
+            said = []
+            for trusted in (frozenset({"127.0.0.1"}), frozenset({"10.9.9.9"})):
+                it.gateway.edge.trust_addresses(trusted)
+                answer = await client.ask(request)
+                said.append(b"X-Forwarded-For: 203.0.113.7, 127.0.0.1" in upstream_head(answer))
+            assert said == [True, False]
+
+    run(test())
+
+
+def test_the_edge_s_last_addresses_stay_while_there_is_no_answer() -> None:
+    async def test() -> None:
+        answers: list[frozenset[str] | OSError] = [
+            frozenset({"10.0.0.7"}),
+            OSError("no answer"),
+            frozenset({"10.0.0.8"}),
+        ]
+        seen: list[tuple[bool, bool]] = []
+
+        async with rig(echo()) as it:
+            edge = it.gateway.edge
+
+            async def look_up() -> frozenset[str]:
+                seen.append((edge.of_peer("10.0.0.7")[0], edge.of_peer("10.0.0.8")[0]))
+                answer = answers.pop(0) if answers else frozenset({"10.0.0.8"})
+                if isinstance(answer, OSError):
+                    raise answer
+                return answer
+
+            upkeep = Upkeep(it.gateway, look_edge_up=look_up)
+            upkeep.start()
+            await eventually(lambda: len(seen) == 4)
+            await upkeep.stop()
+        assert seen == [(False, False), (True, False), (True, False), (False, True)]
 
     run(test())
 

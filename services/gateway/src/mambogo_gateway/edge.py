@@ -2,7 +2,8 @@
 
 X-Forwarded-For counts only from a trusted edge, and then only its last address outside the trusted
 networks: what stands before it was written by the client. From any other peer the field is dropped, and no
-address is vouched for: behind a NodePort all clients share one.
+address is vouched for: behind a NodePort all clients share one. Networks are configured; single addresses are
+those that a name has at the moment (Upkeep looks it up), because pods of an edge get new ones.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ class Edge:
 
     def __init__(self, trusted_networks: Sequence[str]) -> None:
         self._networks: list[_Network] = [ipaddress.ip_network(network) for network in trusted_networks]
+        self._addresses: frozenset[str] = frozenset()
         self._peers: dict[str, bool] = {}
+        self.generation = 0
+        """Changes with the addresses: what a connection knows about its peer is from one generation."""
+
+    def trust_addresses(self, addresses: frozenset[str]) -> None:
+        """Trust these and no longer the ones before; the networks stay."""
+        if addresses != self._addresses:
+            self._addresses = addresses
+            self.generation += 1
 
     def of_peer(self, address: str) -> tuple[bool, bytes]:
         """Whether a peer is a trusted edge, and the forwarding lines (for an edge: its bare address)."""
@@ -50,6 +60,8 @@ class Edge:
         return None
 
     def _is_trusted(self, address: str) -> bool:
+        if address in self._addresses:
+            return True
         if not self._networks:
             return False
         known = self._peers.get(address)

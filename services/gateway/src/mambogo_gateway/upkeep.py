@@ -1,5 +1,5 @@
-"""What happens without a request: timeouts, idle connections, ejected pods, discovery, reloads, the log's
-flush.
+"""What happens without a request: timeouts, idle connections, ejected pods, discovery, reloads, the edge's
+addresses, the log's flush.
 
 One timer for all connections, instead of one per request: a pass over 10,000 connections costs less than a
 millisecond, setting and cancelling a timer for each request would cost more than that every 500 requests.
@@ -32,8 +32,16 @@ SECOND: Final = 1.0
 class Upkeep:
     """Runs the periodic work of a gateway."""
 
-    def __init__(self, gateway: Gateway, *, config_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        config_path: Path | None = None,
+        look_edge_up: Callable[[], Awaitable[frozenset[str]]] | None = None,
+    ) -> None:
         self._gateway = gateway
+        self._look_edge_up = look_edge_up
+        self._edge_known = True
         self._config_path = config_path
         self._config_mark = _mark(config_path)
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,6 +56,8 @@ class Upkeep:
             (SECOND, self.every_second),
         ):
             self._tasks.append(self._gateway.loop.create_task(_periodically(period, work)))
+        if self._look_edge_up is not None:
+            self._tasks.append(self._gateway.loop.create_task(self._follow_edge(self._look_edge_up)))
 
     async def stop(self) -> None:
         """Stop it and wait until it has stopped."""
@@ -90,6 +100,20 @@ class Upkeep:
             logger.error("configuration not taken: %s", error)
         else:
             logger.info("configuration reloaded: %d routes", len(self._gateway.table.routes))
+
+    async def _follow_edge(self, look_up: Callable[[], Awaitable[frozenset[str]]]) -> None:
+        """Trust the addresses that the edge has now; while they cannot be looked up, the last ones."""
+        while True:
+            try:
+                addresses = await look_up()
+            except OSError as error:
+                if self._edge_known:
+                    logger.warning("the edge's addresses are unknown, the last ones stay: %s", error)
+                self._edge_known = False
+            else:
+                self._edge_known = True
+                self._gateway.edge.trust_addresses(addresses)
+            await asyncio.sleep(SECOND)
 
     def probe_ejected(self) -> None:
         """Try a connection to each ejected pod whose time has come."""

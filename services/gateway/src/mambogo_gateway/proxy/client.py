@@ -46,12 +46,14 @@ class ClientConnection(asyncio.Protocol):
     """See the module. `expires_at` (monotonic seconds) is watched by the sweeper, which calls `expired`."""
 
     __slots__ = (
+        "_address",
         "_buffer",
         "_chunks",
         "_content_left",
         "_discarded",
         "_exchange",
         "_gateway",
+        "_generation",
         "_max_content",
         "_mode",
         "_own",
@@ -83,6 +85,8 @@ class ClientConnection(asyncio.Protocol):
         self._processing = False
         self.persistent = True
         self.expires_at = 0.0
+        self._address = ""
+        self._generation = 0
         self.edge = False
         self.forwarded = b""
         self.vouched_address: bytes | None = None
@@ -96,8 +100,8 @@ class ClientConnection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
         gateway = self._gateway
         peer = transport.get_extra_info("peername")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        self.edge, self.forwarded = gateway.edge.of_peer(address)
+        self._address = peer[0] if isinstance(peer, tuple) else ""
+        self._judge_peer()
         self.expires_at = gateway.loop.time() + gateway.config.limits.head_timeout_seconds
         gateway.connected(self)
 
@@ -399,8 +403,16 @@ class ClientConnection(asyncio.Protocol):
         """End the connection because the process ends."""
         self.transport.abort()
 
+    def _judge_peer(self) -> None:
+        edge = self._gateway.edge
+        self._generation = edge.generation
+        self.edge, self.forwarded = edge.of_peer(self._address)
+        self.vouched_address = None
+
     def forwarded_lines(self, request: RequestHead) -> bytes:
         """The X-Forwarded-For and -Proto lines to a pod; remembers the address that the edge vouches for."""
+        if self._generation != self._gateway.edge.generation:
+            self._judge_peer()
         if not self.edge:
             return self.forwarded
         lines, self.vouched_address = self._gateway.edge.of_request(self.forwarded, request.forwarded_for)
