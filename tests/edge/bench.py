@@ -77,6 +77,7 @@ class Upstream:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
+                self.rfile.read(int(headers.get("content-length", 0)))
                 upstream.requests.append(Request(self.command, self.path, headers))
                 status, fields = upstream.answers.get(self.path, (200, {}))
                 if status == 200 and headers.get("if-none-match") == fields.get("ETag", "-"):
@@ -113,6 +114,7 @@ class Edge:
     def ask(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask the CDN; an underscore in a header's name stands for a hyphen."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.client.cookies.clear()  # else one answer's cookie would make somebody of all later ones
         return self.client.request(method, path, headers=named)
 
     def cache_of(self, path: str, **headers: str) -> str:
@@ -128,7 +130,7 @@ class Edge:
                 raise NotYet(answer.headers["X-Cache"])
             return answer
 
-        return wait_until(f"{' or '.join(states)} of {path}", probe, timeout_seconds=60, hint="See cdn.conf.")
+        return wait_until(f"{' or '.join(states)} of {path}", probe, timeout_seconds=30, hint="See cdn.conf.")
 
     def ask_by_tls(self, host: str, path: str) -> httpx.Response:
         """Ask over TLS as a client that trusts the local authority only."""
@@ -175,8 +177,10 @@ def _answers(edge: Edge) -> bool:
     try:
         return edge.ask("/start").status_code == 200
     except httpx.TransportError as error:
-        logs = edge.cdn.logs().decode() + edge.balancer.logs().decode()
-        raise NotYet(f"{error}; {logs[-500:]}") from error
+        for container in (edge.cdn, edge.balancer):
+            container.reload()
+            assert container.status == "running", container.logs().decode()
+        raise NotYet(str(error)) from error
 
 
 def _secrets(folder: Path, certificate: Certificate) -> Mapping[Path, str]:

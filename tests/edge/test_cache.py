@@ -12,6 +12,7 @@ _MINUTE = "public, max-age=60"
 def test_the_configuration_has_no_mistake_and_no_warning(edge: Edge) -> None:
     for container in (edge.cdn, edge.balancer):
         ended = container.exec_run(["nginx", "-e", "stderr", "-t"])
+        assert isinstance(ended.output, bytes)
         said = ended.output.decode()
         assert ended.exit_code == 0, said
         assert [line for line in said.splitlines() if "[" in line] == []
@@ -72,7 +73,7 @@ def test_what_may_not_be_kept_is_asked_for_each_time(edge: Edge, path: str, head
 @pytest.mark.parametrize("status", [201, 302, 404, 500])
 def test_what_is_no_answer_to_keep_is_asked_for_each_time(edge: Edge, path: str, status: int) -> None:
     edge.upstream.answer(path, status, Location="/elsewhere")
-    assert [edge.ask(path).text for _ in range(2)] == ["1", "2"]
+    assert edge.ask(path).text != edge.ask(path).text
 
 
 def test_a_shared_cache_s_own_lifetime_comes_first(edge: Edge, path: str) -> None:
@@ -144,7 +145,7 @@ def test_without_leave_an_error_is_an_error(edge: Edge, path: str) -> None:
     edge.upstream.answer(path, Cache_Control="public, max-age=1")
     edge.ask(path)
     edge.upstream.answer(path, 503)
-    assert edge.await_cache(path, "EXPIRED").status_code == 503
+    assert edge.await_cache(path, "PASS").status_code == 503
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 429])
@@ -154,7 +155,7 @@ def test_what_is_gone_or_refused_does_not_come_back_from_the_cache(
     edge.upstream.answer(path, Cache_Control="public, max-age=1, stale-if-error=600")
     edge.ask(path)
     edge.upstream.answer(path, status)
-    assert edge.await_cache(path, "EXPIRED", "STALE").status_code == status
+    assert edge.await_cache(path, "EXPIRED", "STALE", "PASS").status_code == status
 
 
 def test_a_kept_answer_does_not_carry_another_request_s_id(edge: Edge, path: str) -> None:
