@@ -86,11 +86,12 @@ def run_to_its_end(argv: list[str]) -> int:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the direction of imports."""
+    """Check style, formatting, the direction of imports, and the alert rules where promtool is there."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
+    session.run("pytest", "tests/monitoring", "-q")
 
 
 @nox.session
