@@ -258,7 +258,7 @@ def configuration(
         {
             "routes": routes or [{**ROUTE, **(route or {})}],
             "limits": {"per_user": None, "per_address": None, **(limits or {})},
-            # On a machine that is busy with other tests, a connect on loopback may take longer than in production.
+            # A machine that is busy with other tests may take longer for a connect on loopback.
             "upstreams": {"connect_timeout_seconds": 20.0, **(upstreams or {})},
         }
     )

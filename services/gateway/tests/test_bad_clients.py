@@ -155,7 +155,7 @@ def test_a_megabyte_of_headers_is_a_431() -> None:
 
 
 def test_headers_of_40_kilobytes_that_come_in_one_piece_are_a_431() -> None:
-    """Their end is there when they are looked at for the first time: it is not enough to stop waiting for it."""
+    """Their end is there at the first look: it is not enough to stop waiting for it."""
 
     async def test() -> None:
         async with rig(fixed_answer(ok(b"x"))) as it:
