@@ -243,7 +243,9 @@ def test_a_restarted_kubelet_keeps_the_network_that_the_node_has(unborn: Contain
 
 def _pod_ranges(container: Container) -> list[list[dict[str, str]]]:
     configuration = json.loads(said(container, "cat", "/etc/cni/net.d/10-ptp.conflist"))
-    return [ranges for plugin in configuration["plugins"] for ranges in plugin.get("ipam", {}).get("ranges", [])]
+    return [
+        ranges for plugin in configuration["plugins"] for ranges in plugin.get("ipam", {}).get("ranges", [])
+    ]
 
 
 def test_kinds_start_contract_is_in_the_configuration(engine: DockerClient, settings: Catalogue) -> None:
