@@ -97,21 +97,27 @@ def build(context: BuildContext, client: BuildKitClient, wanted: DockerfileBuild
     id_file = context.scratch / "image-id"
     context.run(
         f"docker build of {wanted.tag}",
-        [str(client.program), *_arguments(client, wanted, id_file)],
+        [str(client.program), *arguments_of(client, wanted, id_file)],
         timeout_seconds=_BUILD_SECONDS,
-        env={
-            **os.environ,
-            "DOCKER_BUILDKIT": "1",
-            "BUILDX_BUILDER": "default",
-            "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # else the result is an index, not an image
-            "BUILDKIT_PROGRESS": "plain",
-        },
+        env=environment_of(),
         cwd=wanted.folder,
     )
     return id_file.read_text(encoding="utf-8").strip()
 
 
-def _arguments(client: BuildKitClient, wanted: DockerfileBuild, id_file: Path) -> list[str]:
+def environment_of() -> dict[str, str]:
+    """Return the environment that makes a client build one image with the engine's own BuildKit."""
+    return {
+        **os.environ,
+        "DOCKER_BUILDKIT": "1",
+        "BUILDX_BUILDER": "default",
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # else the result is an index, not an image
+        "BUILDKIT_PROGRESS": "plain",
+    }
+
+
+def arguments_of(client: BuildKitClient, wanted: DockerfileBuild, id_file: Path) -> list[str]:
+    """Return the client's words for one build; the last is the context, which is the working directory."""
     bundle = next((path for path in _CA_BUNDLES if Path(path).is_file()), None)
     return [
         *(["buildx", "build", "--load"] if client.with_buildx else ["build"]),

@@ -9,6 +9,7 @@ which the process cannot see; this covers the registry and kept-alive connection
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import signal
@@ -27,6 +28,9 @@ from mambogo_chassis.lifecycle import Lifecycle, Phase
 KEEP_ALIVE_SECONDS: Final = 75
 # Connections that the kernel keeps while the loop is busy; a burst of first requests must not be refused.
 BACKLOG: Final = 2048
+# How often the Date header of the answers is renewed, and uvicorn's own count of its ticks in that time.
+TICK_SECONDS: Final = 1.0
+TICKS: Final = 10
 # From a connection's accept to its first bytes, on a busy machine.
 LINGER_SECONDS: Final = 0.5
 
@@ -37,12 +41,32 @@ class GracefulServer(uvicorn.Server):
     """uvicorn with a drain before its own shutdown."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+        self._ended = asyncio.Event()
         super().__init__(config)
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._draining: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def should_exit(self) -> bool:
+        """uvicorn's own flag; setting it ends `main_loop` at once."""
+        return self._ended.is_set()
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        if value:
+            self._ended.set()
+
+    async def main_loop(self) -> None:
+        """Until the drain is over. uvicorn's own wakes up ten times a second, more than all else here."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += TICKS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._ended.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Ready only once the socket listens."""
