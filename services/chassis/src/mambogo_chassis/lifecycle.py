@@ -10,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mambogo_chassis.metrics import Metrics
 
-# Half a second keeps the cost below 0.1 millicores; lag shorter than a request's budget is not worth more.
-LAG_INTERVAL_SECONDS: Final = 0.5
+# Of everything that looks again each second. An idle process costs what its wake-ups cost, so they share one;
+# each process has its own moment, or a whole node would wake at once.
+BEAT_SECONDS: Final = 1.0
+_MOMENT_SECONDS: Final = random.random() * BEAT_SECONDS  # noqa: S311 - spreads processes, no secret
+# A timer fires some milliseconds around its time; what is nearer than this is the beat that has just been.
+_SAME_BEAT_SECONDS: Final = 0.1
 LAG_BUCKETS_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 # How long tasks that can end by themselves get for what they have begun, before they are cancelled too.
 TASK_FINISH_SECONDS: Final = 3.0
@@ -139,6 +144,17 @@ class Supervisor:
         logger.critical("task %s died: %s; liveness is red", task.get_name(), reason, exc_info=error)
 
 
+def until_next_beat(now: float) -> float:
+    """Seconds from `now`, a time of the loop, to this process's next beat."""
+    left = BEAT_SECONDS - (now - _MOMENT_SECONDS) % BEAT_SECONDS
+    return left if left > _SAME_BEAT_SECONDS else left + BEAT_SECONDS
+
+
+async def next_beat() -> None:
+    """Sleep until this process's next beat, which is at most 1.1 s away."""
+    await asyncio.sleep(until_next_beat(asyncio.get_running_loop().time()))
+
+
 async def watch_loop_lag(metrics: Metrics) -> None:
     """A supervised task: how late the event loop runs what is due, as a histogram."""
     lag = metrics.histogram(
@@ -146,6 +162,7 @@ async def watch_loop_lag(metrics: Metrics) -> None:
     ).labels()
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + LAG_INTERVAL_SECONDS
-        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        pause = until_next_beat(loop.time())
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
         lag.observe(max(loop.time() - due, 0.0))

@@ -22,15 +22,14 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from mambogo_chassis.lifecycle import Lifecycle, Phase
+from mambogo_chassis.lifecycle import Lifecycle, Phase, until_next_beat
 
 # Longer than the clients' own (client.transport): the side that may still send must be the one that closes.
 KEEP_ALIVE_SECONDS: Final = 75
 # Connections that the kernel keeps while the loop is busy; a burst of first requests must not be refused.
 BACKLOG: Final = 2048
-# How often the Date header of the answers is renewed, and uvicorn's own count of its ticks in that time.
-TICK_SECONDS: Final = 1.0
-TICKS: Final = 10
+# uvicorn's own count of its ticks in one beat; it renews the answers' Date header at each tenth.
+TICKS_PER_BEAT: Final = 10
 # From a connection's accept to its first bytes, on a busy machine.
 LINGER_SECONDS: Final = 0.5
 
@@ -63,9 +62,9 @@ class GracefulServer(uvicorn.Server):
         """Until the drain is over. uvicorn's own wakes up ten times a second, more than all else here."""
         counter = 0
         while not await self.on_tick(counter):
-            counter += TICKS
+            counter += TICKS_PER_BEAT
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
+                async with asyncio.timeout(until_next_beat(asyncio.get_running_loop().time())):
                     await self._ended.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -69,8 +69,11 @@ async def test_registration_status_and_deregistration_are_seen_by_others(
     async def sees(*urls: str) -> bool:
         return await other.fetch() and tuple(other.cache.base_urls(name)) == urls
 
-    await made.on_phase(Phase.READY)
-    await eventually(lambda: sees("http://10.9.8.7:8080"))
+    async def registered() -> bool:
+        await made.on_phase(Phase.READY)  # again, should the registry be too slow for the first time
+        return await sees("http://10.9.8.7:8080")
+
+    await eventually(registered)
     readiness.ready = False
     await made.mirror()
     assert list(eureka_apps.instances(name).values()) == ["DOWN"]

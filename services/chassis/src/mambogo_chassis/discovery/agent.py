@@ -17,13 +17,11 @@ from typing import Final
 from mambogo_chassis.client.balancing import cluster_address
 from mambogo_chassis.discovery.eureka import EurekaClient, EurekaError, InstanceStatus, Registration
 from mambogo_chassis.discovery.registry import InstanceCache
-from mambogo_chassis.lifecycle import Phase
+from mambogo_chassis.lifecycle import BEAT_SECONDS, Phase, next_beat
 from mambogo_chassis.metrics import Metrics
 
 # A registry that answers deltas only would never correct a cache that drifted unseen.
 FULL_FETCH_SECONDS: Final = 300.0
-# Readiness is polled by this process itself, without a request.
-READINESS_SECONDS: Final = 1.0
 DEREGISTER_SECONDS: Final = 2.0
 
 logger = logging.getLogger(__name__)
@@ -80,14 +78,19 @@ class EurekaAgent:
             if self._status is not None and time.monotonic() >= beat_at:
                 await self._beat()
                 beat_at = time.monotonic() + self._registration.heartbeat_seconds
-            await asyncio.sleep(READINESS_SECONDS)
+            # Readiness is polled by this process itself, without a request.
+            await next_beat()
 
     async def keep_cache_fresh(self) -> None:
         """A supervised task: fetch until cancelled."""
         while True:
             await self.fetch()
-            # Jitter, so that a whole platform does not ask in step.
-            await asyncio.sleep(self._fetch_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
+            pause = self._fetch_seconds()
+            if pause == BEAT_SECONDS:
+                await next_beat()
+            else:
+                # Jitter, so that a whole platform does not ask in step.
+                await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311
 
     async def mirror(self) -> None:
         """Make the registry's status equal to readiness, if it is not."""

@@ -23,8 +23,9 @@ class EventSettings(BaseModel):
     relay_batch_events: int = Field(default=500, ge=1, le=5000)
     # After an append: lets the transaction commit, and others join the round.
     relay_gather_seconds: float = Field(default=0.01, ge=0, le=1)
-    # Pause of an idle relay; what another process appended waits at most this long.
-    relay_idle_seconds: float = Field(default=1.0, gt=0, le=10)
+    # Pause of an idle relay; what another process appended, and died before it relayed it, waits at most this
+    # long. Looking is a tenth of what an idle pod uses for each second that it is shorter.
+    relay_idle_seconds: float = Field(default=2.0, gt=0, le=10)
     # A round holds a transaction open until Kafka has acknowledged, so it has to end, and before the server
     # ends it (db.idle-in-transaction-seconds, 15 s).
     relay_publish_timeout_seconds: float = Field(default=10.0, gt=0, le=10)
