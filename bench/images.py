@@ -48,14 +48,15 @@ class Measurement:
     first_seconds: float
     again_seconds: float
     cpu_seconds: float
-    rss_mib: float
+    rss_mib: float  # as the recipes give it: pages that its processes share count for each
+    pss_mib: float
     load: float
 
     def row(self) -> str:
         """Format a line of the table."""
         return (
             f"| {self.name} | {self.total_mb:.0f} / {self.unique_mb:.0f} | {self.first_seconds:.1f} "
-            f"| {self.again_seconds:.1f} | {self.cpu_seconds:.1f} | {self.rss_mib:.0f} | {self.load:.1f} |"
+            f"| {self.again_seconds:.1f} | {self.cpu_seconds:.1f} | {self.rss_mib:.0f} / {self.pss_mib:.0f} | {self.load:.1f} |"
         )
 
 
@@ -77,11 +78,13 @@ def measure(folder: Path, network: str) -> Measurement:
         docker("stop", name)
         again_seconds, cpu_seconds = start(name)
         time.sleep(_IDLE_SECONDS)
-        rss_mib = resident_mib(name)
+        rss_mib, pss_mib = resident_mib(name)
     finally:
         docker("rm", "--force", "--volumes", name)
     total, unique = sizes_mb(image, declared)
-    return Measurement(name[13:], total, unique, first_seconds, again_seconds, cpu_seconds, rss_mib, load)
+    return Measurement(
+        declared["name"], total, unique, first_seconds, again_seconds, cpu_seconds, rss_mib, pss_mib, load
+    )
 
 
 def options(declared: dict[str, object]) -> list[str]:
@@ -131,14 +134,15 @@ def cpu_seconds(name: str) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mib(name: str) -> float:
-    """Add up the proportional set size, which counts PostgreSQL's shared pages once."""
-    kibibytes = 0
+def resident_mib(name: str) -> tuple[float, float]:
+    """Add up the resident and the proportional set size, which counts PostgreSQL's shared pages once."""
+    kibibytes = {"Rss:": 0, "Pss:": 0}
     for pid in processes(name):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-            if line.startswith("Pss:"):
-                kibibytes += int(line.split()[1])
-    return kibibytes / 1024
+            word, *values = line.split()
+            if word in kibibytes:
+                kibibytes[word] += int(values[0])
+    return kibibytes["Rss:"] / 1024, kibibytes["Pss:"] / 1024
 
 
 def sizes_mb(image: str, declared: dict[str, object]) -> tuple[float, float]:
@@ -160,7 +164,7 @@ def main(names: list[str]) -> None:
         settings = ["--name", _DATABASE, "--network", network, "--env", f"POSTGRES_PASSWORD={_PASSWORD}"]
         docker("run", "--detach", *settings, "rehearsal/postgres:15")
         wait_healthy(_DATABASE)
-        print("| image | MB whole / own | first start s | again s | CPU s | PSS idle MiB | host load |")
+        print("| image | MB whole / own | first start s | again s | CPU s | RSS / PSS idle MiB | host load |")
         print("|---|---|---|---|---|---|---|")
         for folder in wanted:
             print(measure(folder, network).row(), flush=True)
