@@ -56,7 +56,8 @@ class Measurement:
         """Format a line of the table."""
         return (
             f"| {self.name} | {self.total_mb:.0f} / {self.unique_mb:.0f} | {self.first_seconds:.1f} "
-            f"| {self.again_seconds:.1f} | {self.cpu_seconds:.1f} | {self.rss_mib:.0f} / {self.pss_mib:.0f} | {self.load:.1f} |"
+            f"| {self.again_seconds:.1f} | {self.cpu_seconds:.1f} "
+            f"| {self.rss_mib:.0f} / {self.pss_mib:.0f} | {self.load:.1f} |"
         )
 
 
