@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import docker
 import pytest
@@ -86,7 +86,7 @@ class Built:
         container = self.client.containers.create(self.tag)
         try:
             with tempfile.TemporaryFile() as file:
-                for chunk in container.export():
+                for chunk in cast("Iterator[bytes]", container.export()):  # typed as text
                     file.write(chunk)
                 file.seek(0)
                 with tarfile.open(fileobj=file) as archive:
