@@ -25,10 +25,11 @@ pytestmark = [pytest.mark.engine, pytest.mark.enable_socket]
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 UID = 65532
-RUNNING = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
+RUNNING = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
 JAVA = ("kafka", "keycloak", "eureka", "config-server")
-# Keycloak needs a database; the services' suites start it as these are started here.
-ALONE = tuple(name for name in RUNNING if name != "keycloak")
+# Keycloak needs a database; the services' suites start it as these are started here. NGINX listens where its
+# deployment tells it to.
+ALONE = tuple(name for name in RUNNING if name not in ("keycloak", "nginx"))
 ENVIRONMENT = {"postgres": {"POSTGRES_PASSWORD": "of-this-test-only"}}
 # A loaded machine takes a minute for a JVM that needs two seconds of CPU.
 HEALTHY_SECONDS = 240.0
