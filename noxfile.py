@@ -43,7 +43,7 @@ SERVICE_PACKAGES = (
 )
 # Those whose own tests hold a contract suite.
 FUZZED = ("chassis", "product", "order", "cart", "inventory")
-TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
+TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
 
 
 def install(session: nox.Session, lock: str) -> None:
