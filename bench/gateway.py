@@ -69,6 +69,7 @@ def running(peer: Peer, setting: Setting, token: str) -> Iterator[int]:
     """A peer that passes requests on; gives its process id."""
     environment = {
         **setting.environment,
+        **peer.environment,
         "ROUTES_FILE": str(setting.work / "routes.yaml"),
         "REDIS_URL": f"redis://127.0.0.1:{setting.redis}",
         "DRAIN_SECONDS": "0",

@@ -43,6 +43,16 @@ http {{
     }}
 }}
 """
+_CHECKING = (
+    "security",
+    "oauth2",
+    "nimbus",
+    "redis",
+    "lettuce",
+    "actuator",
+    "micrometer-registry",
+    "prometheus",
+)
 _ROUTES = (
     "routes: [{id: items, path: /api/items/**, service: item-service}]\n"
     "limits: {per_user: {per_second: 1000000, burst: 1000000}, lease_tokens: 1000, max_connections: 20000}\n"
@@ -105,7 +115,16 @@ def _nginx(setting: Setting) -> list[str]:
     return [binary, "-c", str(configuration), "-p", str(setting.work)]
 
 
-def _spring(setting: Setting) -> list[str]:
+def _spring_plain(setting: Setting) -> list[str]:
+    """Routing and nothing else: the archives that bring checks by being there are left out."""
+    return _java(setting, lambda archive: not any(word in archive.name for word in _CHECKING))
+
+
+def _spring_checked(setting: Setting) -> list[str]:
+    return _java(setting, lambda archive: True)
+
+
+def _java(setting: Setting, wanted: Callable[[Path], bool]) -> list[str]:
     built = setting.work / "spring"
     if not built.exists():
         shutil.copytree(HERE / "spring", built)
@@ -115,13 +134,20 @@ def _spring(setting: Setting) -> list[str]:
             [maven, "-q", "-f", str(built / "pom.xml"), *goals, "-DincludeScope=runtime"],
             check=True,
         )
-    libraries = sorted(str(path) for path in (built / "target/dependency").glob("*.jar"))
+    libraries = sorted(str(path) for path in (built / "target/dependency").glob("*.jar") if wanted(path))
     return ["java", "-cp", ":".join([str(built / "target/classes"), *libraries]), "app.App"]
 
 
 PEERS = (
     Peer("mambogo gateway", "token, user limit, deadline, breaker, metrics, JSON log", _mambogo),
     Peer("FastAPI + httpx", "token", _fastapi),
-    Peer("Spring Cloud Gateway", "nothing", _spring, warm_up_seconds=60),
+    Peer("Spring Cloud Gateway", "nothing", _spring_plain, warm_up_seconds=60),
+    Peer(
+        "Spring Cloud Gateway, checking",
+        "token, user limit, metrics",
+        _spring_checked,
+        warm_up_seconds=60,
+        environment={"SPRING_PROFILES_ACTIVE": "checked"},
+    ),
     Peer("nginx", "access log", _nginx),
 )
