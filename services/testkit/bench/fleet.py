@@ -15,8 +15,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from mambogo_testkit import baking
+from mambogo_testkit.dependencies import keycloak
 from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import KINDS, Fleet
+from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import Running
 
 
@@ -41,10 +44,14 @@ def main(kinds: list[str]) -> None:
 
 
 def prepare(kinds: list[str]) -> None:
-    """Build and bake what is missing, by one start of each."""
-    with contextlib.closing(Fleet()) as fleet:
+    """Build the images and bake Keycloak's database, where they are missing."""
+    with contextlib.closing(connect()) as client:
         for kind in kinds:
-            fleet.release(fleet.own(kind))
+            ensure_image(client, kind.replace("_", "-"))
+        baked = baking.find(client, (ensure_image(client, "postgres"), ensure_image(client, keycloak.KIND)))
+    if keycloak.KIND in kinds and baked is None:
+        with contextlib.closing(Fleet()) as fleet:
+            fleet.release(fleet.own(keycloak.KIND))
 
 
 def start_all(kinds: list[str]) -> tuple[list[Start], float]:
