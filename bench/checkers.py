@@ -22,7 +22,8 @@ from rehearsal.chaos.proving.linearizing import explain, stock_histories
 from rehearsal.chaos.proving.shrinking import READABLE, shrink
 from rehearsal.core.verdicts import Verdict
 
-from tests.chaos.proving.worlds import PLANTS, World, make
+from tests.chaos.proving.plants import PLANTS
+from tests.chaos.proving.worlds import World, make
 
 OPERATIONS_PER_ORDER = 3.45
 

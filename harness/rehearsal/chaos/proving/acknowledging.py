@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
-from rehearsal.chaos.proving.operations import LOOK, PLACE, Operation
+from rehearsal.chaos.proving.operations import CANCEL, LOOK, PLACE, Operation
 from rehearsal.chaos.proving.snapshot import ENDED, OrderRow, Snapshot
 from rehearsal.shop.answers import Kind
 
@@ -24,18 +24,22 @@ def acknowledged_once(operations: Sequence[Operation], snapshot: Snapshot) -> Re
     """I1: one order for each key with a clear yes, and it is the one that the client was told of."""
     if snapshot.orders is None:
         return unseen(I1, "the orders were not collected")
-    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    by_key: dict[str, str] = {}
+    further: defaultdict[str, list[str]] = defaultdict(list)
     for row in snapshot.orders:
-        by_key[row.key].append(row.order_id)
+        if row.key in by_key:
+            further[row.key].append(row.order_id)
+        else:
+            by_key[row.key] = row.order_id
     told: dict[str, str] = {}
     for one in operations:
         if one.f == PLACE and one.kind is Kind.OK:
             told.setdefault(one.key, one.order_id)
     violations = []
     for key, order_id in told.items():
-        there = by_key.get(key, [])
-        if len(there) == 1 and there[0] == order_id:
+        if by_key.get(key) == order_id and key not in further:
             continue
+        there = [by_key[key], *further.get(key, ())] if key in by_key else []
         rule = "lost" if not there else "doubled" if len(there) > 1 else "another"
         violations.append(
             Violation("I1", rule, key, f"order {order_id}, once", ", ".join(sorted(there)) or "none")
@@ -45,8 +49,10 @@ def acknowledged_once(operations: Sequence[Operation], snapshot: Snapshot) -> Re
 
 
 def _doubled(orders: Iterable[OrderRow], invariant: str) -> Iterator[Violation]:
-    seen = Counter(row.order_id for row in orders)
-    for order_id, count in seen.items():
+    ids = [row.order_id for row in orders]
+    if len(set(ids)) == len(ids):
+        return
+    for order_id, count in Counter(ids).items():
         if count > 1:
             yield Violation(invariant, "row-doubled", order_id, "one row", f"{count} rows")
 
@@ -128,7 +134,8 @@ def _refused_wrongly(operations: Sequence[Operation], first: dict[str, Operation
 def reads_see_acknowledged(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
     """I10: a look that began after the acknowledgement finds the order; one that was seen ended stays so.
 
-    CONFIRMED may still become CANCELLED, nothing else that has ended changes.
+    CONFIRMED may still become CANCELLED, nothing else that has ended changes. The answer to a cancellation is
+    a look, too.
     """
     told: dict[str, int] = {}
     for one in operations:
@@ -138,27 +145,31 @@ def reads_see_acknowledged(operations: Sequence[Operation], snapshot: Snapshot) 
                 told[order_id] = one.answered_ns
     looked = 0
     violations: list[Violation] = []
-    looks: defaultdict[str, list[Operation]] = defaultdict(list)
-    for one in operations:
-        if one.f != LOOK or one.kind is Kind.INFO:
-            continue
+    states: dict[str, str] = {}
+    changed: set[str] = set()
+    looks = [one for one in operations if one.f in (LOOK, CANCEL) and one.kind is not Kind.INFO]
+    for one in looks:
         looked += 1
         order_id = one.asked.get("order_id", "")
         if one.kind is Kind.OK:
-            looks[order_id].append(one)
+            state = one.answered.get("state", "")
+            if states.setdefault(order_id, state) != state:
+                changed.add(order_id)
         elif one.status == _NOT_FOUND_STATUS and told.get(order_id, one.invoked_ns) < one.invoked_ns:
             late = (one.invoked_ns - told[order_id]) / 1e6
             observed = f"404, {late:.1f} ms after it was acknowledged"
             violations.append(Violation("I10", "not-read", order_id, "the order", observed))
-    for order_id, seen in looks.items():
-        violations += _changed_after_end(order_id, seen)
+    seen: defaultdict[str, list[Operation]] = defaultdict(list)
+    for one in looks:
+        if one.kind is Kind.OK and one.asked.get("order_id", "") in changed:
+            seen[one.asked["order_id"]].append(one)
+    for order_id, of_order in seen.items():
+        violations += _changed_after_end(order_id, of_order)
     return judge(I10, looked, violations)
 
 
 def _changed_after_end(order_id: str, looks: list[Operation]) -> Iterator[Violation]:
     """Of looks that do not overlap, a later one must not see less."""
-    if len({one.answered.get("state") for one in looks}) == 1:
-        return
     ended: Operation | None = None
     for one in sorted(looks, key=lambda look: look.answered_ns or 0):
         state = str(one.answered.get("state"))

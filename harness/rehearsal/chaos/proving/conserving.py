@@ -7,14 +7,18 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
-from rehearsal.chaos.proving.operations import STOCK, Operation
-from rehearsal.chaos.proving.snapshot import ENDED, Money, OrderRow, Snapshot, StockRow
+from rehearsal.chaos.proving.operations import PLACE, STOCK, Operation
+from rehearsal.chaos.proving.snapshot import ENDED, Line, Money, OrderRow, PriceRow, Snapshot, StockRow
 from rehearsal.shop.answers import Kind
 
 I3: Final = Invariant("I3", "Stock never runs below zero and always adds up")
 I4: Final = Invariant("I4", "A confirmed order is paid once and in full, every other one not at all")
 
 _PARTS: Final = ("initial", "on_hand", "reserved", "sold")
+# A price begins with the transaction that writes it, and is read from its commit on: no transaction may last
+# longer (the chassis' bound).
+_COMMIT_NS: Final = 5_000_000_000
+_FOR_EVER_NS: Final = 1 << 63
 
 
 def stock_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
@@ -34,8 +38,8 @@ def stock_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result
     for row in snapshot.orders:
         into = confirmed if row.state == "CONFIRMED" else held if row.state not in ENDED else None
         if into is not None:
-            for product_id, quantity in row.lines:
-                into[product_id] += quantity
+            for line in row.lines:
+                into[line.product_id] += line.quantity
     for stock in snapshot.stock:
         violations += _unsound(stock, "at the end")
         violations += _against_orders(stock, confirmed[stock.product_id], held[stock.product_id])
@@ -65,13 +69,16 @@ def _against_orders(stock: StockRow, confirmed: int, held: int) -> Iterator[Viol
 
 
 def money_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
-    """I4: captures less refunds are the total of a confirmed order, else nothing; one capture at most."""
-    if snapshot.orders is None or snapshot.money is None:
-        return unseen(I4, "orders or the provider's ledger were not collected")
+    """I4: captures less refunds are the total of a confirmed order, else nothing; one capture at most.
+
+    The total is made of prices that the products had when the order was placed.
+    """
+    if snapshot.orders is None or snapshot.money is None or snapshot.prices is None:
+        return unseen(I4, "orders, prices or the provider's ledger were not collected")
     moved: defaultdict[str, list[Money]] = defaultdict(list)
     for one in snapshot.money:
         moved[one.order_id].append(one)
-    violations: list[Violation] = []
+    violations = _mispriced(operations, snapshot.orders, snapshot.prices)
     paid = 0
     for row in snapshot.orders:
         movements = moved.pop(row.order_id, [])
@@ -82,6 +89,59 @@ def money_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result
         net = _net(movements)
         violations.append(Violation("I4", "no-order", order_id, "no movement", f"{net} taken for no order"))
     return judge(I4, len(snapshot.orders) if paid else 0, violations)
+
+
+def _mispriced(
+    operations: Sequence[Operation], orders: Sequence[OrderRow], prices: Sequence[PriceRow]
+) -> list[Violation]:
+    known: defaultdict[str, list[PriceRow]] = defaultdict(list)
+    for price in sorted(prices, key=lambda one: one.since_ns):
+        known[price.product_id].append(price)
+    asked = _placements(operations)
+    violations: list[Violation] = []
+    for row in orders:
+        total, window = 0, asked.get(row.key)
+        for line in row.lines:
+            total += line.quantity * line.unit_price_minor
+            if window is not None and not _was_price(line, known.get(line.product_id, []), window):
+                violations.append(_at_no_price(row.order_id, line, known.get(line.product_id, []), window))
+        if row.total_minor != total:
+            violations.append(Violation("I4", "total", row.order_id, str(total), str(row.total_minor)))
+    return violations
+
+
+def _placements(operations: Sequence[Operation]) -> dict[str, tuple[int, int]]:
+    """From when to when each key's order can have been placed."""
+    found: dict[str, tuple[int, int]] = {}
+    for one in operations:
+        if one.f == PLACE:
+            placed = one.answered_ns if one.kind is Kind.OK and one.answered_ns else _FOR_EVER_NS
+            known = found.get(one.key)
+            if known is None:
+                found[one.key] = (one.invoked_ns, placed)
+            elif placed < known[1]:
+                found[one.key] = (known[0], placed)
+    return found
+
+
+def _was_price(line: Line, prices: Sequence[PriceRow], window: tuple[int, int]) -> bool:
+    """Whether the product cost that at some moment at which the order can have been placed."""
+    begun, placed = window
+    end = _FOR_EVER_NS
+    for price in reversed(prices):
+        if price.price_minor == line.unit_price_minor and price.since_ns <= placed and begun <= end:
+            return True
+        end = price.since_ns + _COMMIT_NS
+    return False
+
+
+def _at_no_price(order_id: str, line: Line, prices: Sequence[PriceRow], window: tuple[int, int]) -> Violation:
+    there = {price.price_minor for price in prices}
+    allowed = [
+        price for price in sorted(there) if _was_price(line._replace(unit_price_minor=price), prices, window)
+    ]
+    expected = " or ".join(map(str, allowed)) or "no sale"
+    return Violation("I4", "price", order_id, expected, f"{line.unit_price_minor} for {line.product_id}")
 
 
 def _of_order(row: OrderRow, movements: list[Money]) -> Iterator[Violation]:

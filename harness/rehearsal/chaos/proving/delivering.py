@@ -21,13 +21,11 @@ def published_if_committed(operations: Sequence[Operation], snapshot: Snapshot) 
     committed, published = set(snapshot.outbox), set(snapshot.published)
     violations = [
         Violation("I5", "lost", event.event_id, f"in {event.topic}", "not there")
-        for event in snapshot.outbox
-        if event not in published
+        for event in sorted(committed - published)
     ]
     violations += [
         Violation("I5", "unfounded", event.event_id, "a committed row", f"only in {event.topic}")
-        for event in published
-        if event not in committed
+        for event in sorted(published - committed)
     ]
     copies = len(snapshot.published) - len(published)
     return judge(I5, len(committed), violations, numbers={"copies": float(copies)})
@@ -37,17 +35,18 @@ def effect_once(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
     """I6: one effect for each delivery that was due, however often it was delivered."""
     if snapshot.deliveries is None or snapshot.effects is None:
         return unseen(I6, "deliveries or effects were not collected")
-    due = set(snapshot.deliveries)
+    due, effects = set(snapshot.deliveries), set(snapshot.effects)
+    if due == effects and len(effects) == len(snapshot.effects):
+        return judge(I6, len(due), ())
     done = Counter(snapshot.effects)
     violations = []
-    for one in due:
+    for one in sorted(due):
         if (times := done.get(one, 0)) != 1:
             rule = "effect-lost" if not times else "effect-doubled"
             subject = f"{one.consumer}/{one.event_id}"
             violations.append(Violation("I6", rule, subject, "one effect", f"{times} effects"))
     violations += [
         Violation("I6", "unfounded", f"{one.consumer}/{one.event_id}", "no effect", "an effect of no event")
-        for one in done
-        if one not in due
+        for one in sorted(effects - due)
     ]
     return judge(I6, len(due), violations)

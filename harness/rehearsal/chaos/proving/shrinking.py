@@ -31,6 +31,7 @@ READABLE: Final = 20
 _MAX_TRIALS: Final = 2000
 
 Row: TypeAlias = OrderRow | StockRow | Money | EventRef | Effect | Transition
+# All but the prices: they belong to no order, and a violation names those that were possible.
 _PARTS: Final = (
     "orders",
     "stock",
@@ -84,7 +85,7 @@ def _has(content: Operation | Row, names: frozenset[str]) -> bool:
     if isinstance(content, Operation):
         mentioned: Iterable[Any] = (content.key, content.order_id, content.asked.get("product_id"))
     elif isinstance(content, OrderRow):
-        mentioned = (content.order_id, content.key, *(product_id for product_id, _ in content.lines))
+        mentioned = (content.order_id, content.key, *(line.product_id for line in content.lines))
     elif isinstance(content, StockRow):
         mentioned = (content.product_id,)
     elif isinstance(content, EventRef | Effect):

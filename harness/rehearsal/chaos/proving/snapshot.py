@@ -22,6 +22,14 @@ MOVES: Final[dict[str, frozenset[str]]] = {
 ENDED: Final = frozenset({"CONFIRMED", "REJECTED", "CANCELLED"})
 
 
+class Line(NamedTuple):
+    """So many of a product, at the price that the order has it at."""
+
+    product_id: str
+    quantity: int
+    unit_price_minor: int
+
+
 @dataclass(frozen=True, slots=True)
 class OrderRow:
     """An order as order-service has it."""
@@ -31,7 +39,16 @@ class OrderRow:
     state: str
     currency: str
     total_minor: int
-    lines: tuple[tuple[str, int], ...]  # product, quantity
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """What a product cost from a moment on, as product-service has it; the clock is the history's."""
+
+    product_id: str
+    price_minor: int
+    since_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,7 @@ class Snapshot:
 
     quiet_seconds: float  # since the last fault was undone
     orders: tuple[OrderRow, ...] | None = None
+    prices: tuple[PriceRow, ...] | None = None
     stock: tuple[StockRow, ...] | None = None
     money: tuple[Money, ...] | None = None
     outbox: tuple[EventRef, ...] | None = None
