@@ -43,7 +43,7 @@ SERVICE_PACKAGES = (
 )
 # Those whose own tests hold a contract suite.
 FUZZED = ("chassis", "product", "order", "cart", "inventory")
-TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
+TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry")
 
 
 def install(session: nox.Session, lock: str) -> None:
@@ -144,10 +144,8 @@ def bench(session: nox.Session) -> None:
     name, *arguments = session.posargs or ("",)
     if name not in programs:
         session.error("say which: " + ", ".join(sorted(programs)))
-    if programs[name].is_relative_to("services") or name.startswith(("gateway", "pipeline")):
+    if programs[name].is_relative_to("services") or name.startswith("gateway"):
         install_services(session)
-        if name == "pipeline":
-            session.install("--no-deps", "-e", ".")  # the audit's machinery wants the harness's checkers
     else:
         install(session, "main")
     session.run("python", str(programs[name]), *arguments)
@@ -167,7 +165,7 @@ def contract(session: nox.Session, suite: str) -> None:
 
 @nox.session(name="shop-audit", default=False)
 def shop_audit(session: nox.Session) -> None:
-    """Run the shop as processes, kill them at their failpoints, and audit every order; `-- --orders 200`."""
+    """Run the shop as processes, kill them at their failpoints, and audit every order; `-- --planted all`."""
     install_services(session)
     session.install("--no-deps", "-e", ".")
     code = run_to_its_end([str(Path(session.bin) / "python"), "-m", "mambogo_audit", *session.posargs])

@@ -5,23 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rehearsal.chaos.proving.snapshot import Effect, Money
+from rehearsal.chaos.proving.snapshot import Money, Transition
 
-from mambogo_audit import collecting
-from mambogo_audit.collecting import due, money_of
+from mambogo_audit.collecting import key_of, movements_of, steps_of
 
-
-@pytest.mark.parametrize(
-    ("type_", "readers"),
-    [
-        ("com.mambogo.order.placed.v1", ["inventory"]),
-        ("com.mambogo.order.cancelled.v1", ["inventory", "payment"]),
-        ("com.mambogo.payment.captured.v1", ["order"]),
-        ("com.mambogo.inventory.sold.v1", []),
-    ],
-)
-def test_an_event_is_due_at_its_readers(type_: str, readers: list[str]) -> None:
-    assert list(due({"type": type_, "id": "e"})) == [Effect(reader, "e") for reader in readers]
+CART = "cart-0e1c8a52-8a0b-4f6e-9f0e-2f6f7c1b9d10"
 
 
 def entry(kind: str, payment_id: str | None, reference: str, amount: int = 5) -> dict[str, Any]:
@@ -41,12 +29,37 @@ def test_a_refund_belongs_to_the_order_of_its_payment() -> None:
         entry("refunded", "pay_1", "refund-x"),
         entry("closed", None, "payment-a", 0),
     ]
-    assert list(money_of(ledger, {"payment-a": "order-a"})) == [
-        Money("order-a", "capture", 5, "EUR"),
-        Money("order-a", "refund", 5, "EUR"),
+    assert movements_of(ledger, {"payment-a": "order-a"}) == [
+        (Money("order-a", "capture", 5, "EUR"), "payment-a"),
+        (Money("order-a", "refund", 5, "EUR"), "refund-x"),
     ]
 
 
 def test_money_of_nobodys_payment_is_not_dropped() -> None:
-    taken = list(collecting.money_of([entry("captured", "pay_9", "payment-z")], {}))
-    assert taken == [Money("payment-z", "capture", 5, "EUR")]
+    taken = movements_of([entry("captured", "pay_9", "payment-z")], {})
+    assert taken == [(Money("payment-z", "capture", 5, "EUR"), "payment-z")]
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [("a-key", "user/a-key"), (f"{CART}-7", f"user/{CART}"), ("cart-of-mine-7", "user/cart-of-mine-7")],
+)
+def test_a_key_is_its_users_and_a_carts_is_the_cart(key: str, known: str) -> None:
+    assert key_of("user", key) == known
+
+
+def event(id_: str, sequence: int, verb: str) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "type": f"com.mambogo.order.{verb}.v1",
+        "data": {"order_id": "o", "sequence": sequence},
+    }
+
+
+def test_copies_of_an_event_are_one_step() -> None:
+    events = [event("a", 1, "placed"), event("a", 1, "placed"), event("b", 2, "reserved")]
+    assert set(steps_of(iter(events))) == {Transition("o", 1, "PENDING"), Transition("o", 2, "RESERVED")}
+
+
+def test_two_events_with_one_number_are_two_steps() -> None:
+    assert len(steps_of(iter([event("a", 1, "placed"), event("b", 1, "placed")]))) == 2

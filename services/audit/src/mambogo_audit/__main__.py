@@ -1,6 +1,7 @@
 """Run the shop, hurt it, audit it: `python -m mambogo_audit [--orders 5000] [--clients 32] [--seed 1]`.
 
-Ends with 0 if every invariant holds, 1 if one does not, 4 if one could not be looked at.
+Ends with 0 if every invariant holds, 1 if one does not, 4 if something could not be looked at: an invariant,
+or what happens at a failpoint at which nothing died. `--planted all` looks for planted bugs instead.
 """
 
 from __future__ import annotations
@@ -9,146 +10,119 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import aiohttp
-from mambogo_testkit.dependencies.kafka import KafkaBroker
-from mambogo_testkit.dependencies.postgres import PostgresServer
-from mambogo_testkit.dependencies.redis import RedisServer
-from mambogo_testkit.engine import connect
-from mambogo_testkit.fleet import Fleet
-from mambogo_testkit.issuing import issuer
-from rehearsal.chaos.proving.audit import Audit, audit
-from rehearsal.chaos.proving.operations import operations_of
+from rehearsal.chaos.proving.audit import Audit
 from rehearsal.core.verdicts import Verdict, combine, exit_code_of
-from rehearsal.shop.history import History, read
+from rehearsal.shop.history import read
 
-from mambogo_audit.clients import Shoppers
-from mambogo_audit.collecting import collect
-from mambogo_audit.shop import MODULES, TOPICS, WITH_DATABASE, Parts, Shop, migrate
+from mambogo_audit.parts import Ground, ground, parts_on
+from mambogo_audit.planting import BUGS, NONE, search
+from mambogo_audit.running import Options, Rehearsal
+from mambogo_audit.tree import Tree
 
-_PRODUCTS: Final = 20
-_RACED: Final = 2
-_STOCK: Final = 1_000_000
-_LAST_UNITS: Final = 5
-_PRICE_MINOR: Final = 1990
-# Of quiet before the audit looks: what the invariant of ended orders grants.
-QUIET_SECONDS: Final = 62.0
 _SHOWN: Final = 10
-
-
-@contextmanager
-def parts_of(folder: Path) -> Iterator[Parts]:
-    """Containers, databases with their tables, topics, and an issuer of tokens."""
-    with ExitStack() as stack:
-        client = connect()
-        stack.callback(client.close)
-        fleet = Fleet()
-        stack.callback(fleet.close)
-        postgres = PostgresServer(fleet.get("postgres"), client, shared=True)
-        databases = {name: stack.enter_context(postgres.database()) for name in WITH_DATABASE}
-        migrate(databases)
-        topics = stack.enter_context(KafkaBroker(fleet.get("kafka"), client, shared=True).topics())
-        for topic in TOPICS:
-            topics.create(topic, partitions=4)
-            topics.create(f"{topic}.dlt", partitions=1)
-        redis = stack.enter_context(RedisServer(fleet.get("redis"), client, shared=True).space())
-        yield Parts(databases, topics, redis, stack.enter_context(issuer()), folder)
-
-
-async def stock_up(shop: Shop) -> tuple[list[str], list[str]]:
-    """Make products and what there is of them: plenty, and of a few the last units."""
-    token = shop.parts.issuer.token(
-        "administrator", "products:write", "inventory:write", roles=("shop-admin",)
-    )
-    made: list[str] = []
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-        for number in range(_PRODUCTS + _RACED):
-            body = {
-                "sku": f"AUDIT-{number:04}",
-                "name": f"Product {number}",
-                "category": "audit",
-                "currency": "EUR",
-                "price_minor": _PRICE_MINOR + number,
-            }
-            async with session.post(f"{shop.url('product')}/api/products", json=body) as answer:
-                answer.raise_for_status()
-                product_id = str((await answer.json())["id"])
-            initial = _STOCK if number < _PRODUCTS else _LAST_UNITS
-            path = f"{shop.url('inventory')}/api/inventory/{product_id}"
-            async with session.put(path, json={"initial": initial}, headers={"If-None-Match": "*"}) as answer:
-                answer.raise_for_status()
-            made.append(product_id)
-    return made[:_PRODUCTS], made[_PRODUCTS:]
-
-
-async def run(parts: Parts, options: argparse.Namespace) -> tuple[Audit, Shop]:
-    """The whole: stock, orders under kills, quiet, audit."""
-    shop = Shop(parts, options.seed)
-    history_file = parts.folder / "history.jsonl"
-    try:
-        await shop.start()
-        products, raced = await stock_up(shop)
-        urls = {name: shop.url(name) for name in MODULES}
-        with History(history_file) as history:
-            shoppers = Shoppers(urls, parts.issuer, history, products, raced)
-            if not options.calm:
-                await shop.kill_at_failpoints()
-            await shoppers.run(options.orders, options.clients, options.seed)
-        await shop.calm()
-        await asyncio.sleep(QUIET_SECONDS)
-        ledger = await _ledger(shop)
-    finally:
-        await shop.close()
-    snapshot = collect(parts, ledger, quiet_seconds=QUIET_SECONDS, raced=dict.fromkeys(raced, _LAST_UNITS))
-    return audit(operations_of(read(history_file)), snapshot), shop
-
-
-async def _ledger(shop: Shop) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    async with aiohttp.ClientSession() as session:
-        while True:
-            after = entries[-1]["number"] if entries else 0
-            async with session.get(f"{shop.url('sandbox')}/admin/ledger?after={after}") as answer:
-                answer.raise_for_status()
-                more = (await answer.json())["entries"]
-            if not more:
-                return entries
-            entries += more
 
 
 def main() -> int:
     """Print what was found; the exit code."""
+    options = _options()
+    folder = Path(tempfile.mkdtemp(prefix="shop-audit-"))
+    print(f"history and logs: {folder}", flush=True)
+    with ground() as servers:
+        if options.planted:
+            return _planted(servers, options, folder)
+        return _whole(servers, options, folder)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mambogo_audit", description=__doc__)
-    parser.add_argument("--orders", type=int, default=5000)
+    parser.add_argument("--orders", type=int, default=5000, help="at least so many")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calm", action="store_true", help="kill nothing: a control run")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="shop-audit-"))
-    print(f"history and logs: {folder}")
-    with parts_of(folder) as parts:
-        found, shop = asyncio.run(run(parts, options))
-    deaths = Counter(death.partition("@")[0] for death in shop.deaths)
-    print(f"{len(shop.deaths)} processes died at {len(deaths)} failpoints, and were started again")
-    for result in found.results:
-        counted = f"{result.looked_at} compared, {result.violation_count} violations"
-        print(
-            f"{result.verdict:8} {result.invariant.id:4} {result.invariant.title}: {counted} {result.reason}"
-        )
-        for violation in result.violations[:_SHOWN]:
-            print(f"         {violation}")
-    verdict = found.verdict
-    if not shop.deaths and not options.calm:
-        # Without a death, nothing that holds was put to the test.
-        verdict = combine((verdict, Verdict.INVALID))
-        print("no process died: more orders, or another seed")
+    names = ["all", NONE.name, *(bug.name for bug in BUGS)]
+    parser.add_argument("--planted", choices=names, help="run on copies with planted bugs")
+    return parser.parse_args()
+
+
+def _whole(servers: Ground, options: argparse.Namespace, folder: Path) -> int:
+    started = time.monotonic()
+    wanted = Options(options.orders, options.clients, options.seed)
+    if options.calm:
+        wanted = Options(options.orders, options.clients, options.seed, places={})
+    with parts_on(servers, Tree.own(), folder) as parts:
+        rehearsal = Rehearsal(parts, Tree.own(), wanted)
+        found = asyncio.run(_run(rehearsal))
+    minutes = (time.monotonic() - started) / 60
+    by = f"by {options.clients} shoppers in {minutes:.1f} min, seed {options.seed}"
+    print(f"{rehearsal.orders} purchases {by}")
+    _print_operations(folder / "history.jsonl")
+    _print_deaths(rehearsal)
+    _print_results(found)
+    verdict = combine((found.verdict, Verdict.INVALID if _is_untried(rehearsal) else Verdict.PASS))
     print(verdict)
     return int(exit_code_of(verdict))
+
+
+async def _run(rehearsal: Rehearsal) -> Audit:
+    async with rehearsal.opened():
+        await rehearsal.round()
+        return await rehearsal.judge(whole_quiet=True)
+
+
+def _print_operations(history: Path) -> None:
+    """What clients know of what they asked for."""
+    counts = Counter((entry.f, entry.type) for entry in read(history))
+    for f in sorted({f for f, _ in counts}):
+        kinds = ", ".join(f"{counts[f, kind]} {name}" for kind, name in _KINDS.items() if counts[f, kind])
+        print(f"  {f}: {counts[f, 'invoke']} attempts: {kinds}")
+
+
+_KINDS: Final = {"ok": "ok", "fail": "refused", "info": "unknown"}
+
+
+def _print_deaths(rehearsal: Rehearsal) -> None:
+    deaths = rehearsal.deaths
+    print(f"{deaths.counts.total()} processes were killed at their failpoints, and started again")
+    for line in deaths.lines():
+        print(f"  {line}")
+    for accident in deaths.accidents:
+        print(f"  not by us: {accident}")
+    if deaths.missing:
+        print(f"INVALID: nothing died at {', '.join(deaths.missing)}: more orders, or another seed")
+
+
+def _is_untried(rehearsal: Rehearsal) -> bool:
+    """Whether what holds was not put to the test, or something died that was not meant to."""
+    return bool(rehearsal.deaths.missing or rehearsal.deaths.accidents)
+
+
+def _print_results(found: Audit) -> None:
+    for result in found.results:
+        counted = f"{result.looked_at} compared, {result.violation_count} violations"
+        numbers = ", ".join(f"{name} {number:.0f}" for name, number in result.numbers.items())
+        title = f"{result.verdict:8} {result.invariant.id:4} {result.invariant.title}"
+        print(f"{title}: {counted} {numbers} {result.reason}".rstrip())
+        for violation in result.violations[:_SHOWN]:
+            print(f"         {violation}")
+
+
+def _planted(servers: Ground, options: argparse.Namespace, folder: Path) -> int:
+    wanted = [bug for bug in (NONE, *BUGS) if options.planted in ("all", bug.name)]
+    wrong = 0
+    for bug in wanted:
+        started = time.monotonic()
+        found = search(servers, bug, folder / bug.name, options.seed)
+        print(f"{found}, {time.monotonic() - started:.0f} s", flush=True)
+        for line in found.shown:
+            print(f"    {line}", flush=True)
+        wrong += not found.is_right
+    print(f"{len(wanted) - wrong} of {len(wanted)} as it should")
+    return int(exit_code_of(Verdict.FAIL if wrong else Verdict.PASS))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import psycopg
@@ -11,42 +12,44 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from rehearsal.chaos.proving.snapshot import (
     Effect,
     EventRef,
+    Line,
     Money,
     OrderRow,
+    PriceRow,
     Snapshot,
     StockRow,
     Transition,
 )
 
-from mambogo_audit.shop import TOPICS, WITH_DATABASE, Parts
+from mambogo_audit.effects import Ledgers, account_for
+from mambogo_audit.parts import TOPICS, WITH_DATABASE, Parts
 
-# services/README.md, "Events": who reads what.
-_READERS: Final[dict[str, tuple[str, ...]]] = {
-    "order.placed": ("inventory",),
-    "order.reserved": ("payment",),
-    "order.confirmed": ("inventory",),
-    "order.rejected": ("inventory", "payment"),
-    "order.cancelled": ("inventory", "payment"),
-    "inventory.reserved": ("order",),
-    "inventory.refused": ("order",),
-    "inventory.expired": ("order",),
-    "inventory.lost": ("order",),
-    "payment.captured": ("order",),
-    "payment.declined": ("order",),
-    "payment.refunded": ("order",),
-}
 _MONEY: Final[dict[str, Literal["capture", "refund"]]] = {"captured": "capture", "refunded": "refund"}
+_STATES: Final = {
+    "com.mambogo.order.placed.v1": "PENDING",
+    "com.mambogo.order.reserved.v1": "RESERVED",
+    "com.mambogo.order.confirmed.v1": "CONFIRMED",
+    "com.mambogo.order.rejected.v1": "REJECTED",
+    "com.mambogo.order.cancelled.v1": "CANCELLED",
+}
+# One version of one cart is one order; a shopper knows the cart.
+_CART_KEY: Final = re.compile(r"(?P<cart>cart-[0-9a-f-]{36})-\d+")
 _POLL_SECONDS: Final = 5.0
 _ORDERS: Final = """
 SELECT o.order_id::text, o.state, o.currency, o.total_minor,
-       (SELECT array_agg(ARRAY[l.product_id::text, l.quantity::text]) FROM order_lines AS l
-        WHERE l.order_id = o.order_id)
+       (SELECT array_agg(ARRAY[l.product_id::text, l.quantity::text, l.unit_price_minor::text])
+        FROM order_lines AS l WHERE l.order_id = o.order_id)
 FROM orders AS o
 """
-_KEYS: Final = "SELECT key, body FROM idempotency WHERE status = 201"
+_KEYS: Final = "SELECT user_id, key, body FROM idempotency WHERE status = 201"
+_PRICES: Final = """
+SELECT product_id::text, price_minor, (extract(epoch FROM valid_from) * 1000000)::bigint * 1000 FROM price
+"""
 _STOCK: Final = "SELECT product_id::text, initial, on_hand, reserved, sold FROM stock"
+_MOVEMENTS: Final = "SELECT order_id::text, product_id::text, kind FROM movement WHERE order_id IS NOT NULL"
 _PAYMENTS: Final = "SELECT payment_id::text, order_id::text FROM payment"
-_STEPS: Final = "SELECT order_id::text, sequence, state FROM order_history"
+_REFUNDS: Final = "SELECT order_id::text, refund_id::text FROM order_refunds"
+_OUTBOX: Final = "SELECT topic, event_id FROM outbox"
 
 
 def collect(
@@ -54,17 +57,31 @@ def collect(
 ) -> Snapshot:
     """Read everything; all services are quiet."""
     published = list(_published(parts))
-    refs = tuple(EventRef(topic, str(event["id"])) for topic, event in published)
+    orders = tuple(_orders(parts))
+    steps = steps_of(event for topic, event in published if topic == "orders")
+    committed = list(_outbox(parts))
+    money = movements_of(ledger, dict(_rows(parts, "payment", _PAYMENTS)))
+    account = account_for(
+        steps,
+        {row.order_id: [line.product_id for line in row.lines] for row in orders},
+        Ledgers(
+            movements=_rows(parts, "inventory", _MOVEMENTS),
+            payments=[(one.order_id, one.kind) for one, _ in money],
+            refunds=[(one.order_id, name) for one, name in money if one.kind == "refund"],
+            counted_refunds=_rows(parts, "order", _REFUNDS),
+        ),
+    )
     return Snapshot(
         quiet_seconds=quiet_seconds,
-        orders=tuple(_orders(parts)),
+        orders=orders,
+        prices=tuple(PriceRow(*row) for row in _rows(parts, "product", _PRICES)),
         stock=tuple(StockRow(*row) for row in _rows(parts, "inventory", _STOCK)),
-        money=tuple(money_of(ledger, dict(_rows(parts, "payment", _PAYMENTS)))),
-        outbox=tuple(EventRef(topic, id_) for topic, id_ in _outbox(parts)),
-        published=refs,
-        deliveries=tuple({delivery for _, event in published for delivery in due(event)}),
-        effects=tuple(_effects(parts)),
-        transitions=tuple(Transition(*row) for row in _rows(parts, "order", _STEPS)),
+        money=tuple(one for one, _ in money),
+        outbox=tuple(EventRef(topic, id_) for topic, id_ in committed if topic in TOPICS),
+        published=tuple(EventRef(topic, str(event["id"])) for topic, event in published),
+        deliveries=(*account.due, *_buried(committed)),
+        effects=account.done,
+        transitions=steps,
         raced=dict(raced),
     )
 
@@ -75,35 +92,64 @@ def _rows(parts: Parts, name: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def _orders(parts: Parts) -> Iterator[OrderRow]:
-    keys: dict[str, list[str]] = {}
-    for key, body in _rows(parts, "order", _KEYS):
-        order_id = json.loads(bytes(body)).get("order_id")
-        if order_id:
-            keys.setdefault(order_id, []).append(key)
+    keys: dict[str, str] = {}
+    for user, key, body in _rows(parts, "order", _KEYS):
+        if order_id := json.loads(bytes(body)).get("order_id"):
+            keys[order_id] = key_of(user, key)
     for order_id, state, currency, total, lines in _rows(parts, "order", _ORDERS):
-        kept = tuple((str(product_id), int(quantity)) for product_id, quantity in lines or ())
-        key = keys.get(order_id, [""])[0]
-        yield OrderRow(order_id, key, state, currency, total, kept)
+        kept = tuple(Line(product_id, int(many), int(price)) for product_id, many, price in lines or ())
+        yield OrderRow(order_id, keys.get(order_id, ""), state, currency, total, kept)
 
 
-def money_of(ledger: list[dict[str, Any]], orders: Mapping[str, str]) -> Iterator[Money]:
-    """The ledger's movements by order; `orders` says whose a reference is, and who is unknown stays so."""
+def key_of(user: str, key: str) -> str:
+    """An order's key as the history has it: it is its user's alone, and a cart's is the cart."""
+    cart = _CART_KEY.fullmatch(key)
+    return f"{user}/{cart['cart'] if cart else key}"
+
+
+def movements_of(ledger: Sequence[dict[str, Any]], orders: Mapping[str, str]) -> list[tuple[Money, str]]:
+    """The ledger's movements by order, each with its reference.
+
+    `orders` says whose a payment is; one that nobody knows keeps the provider's name.
+    """
     # A refund's reference is its own; its payment at the provider says whose it is.
     reference_of: dict[str | None, str] = {}
     for entry in ledger:
         reference_of.setdefault(entry["payment_id"], entry["reference"])
+    found = []
     for entry in ledger:
         kind = _MONEY.get(entry["kind"])
         if kind is not None:
             reference = reference_of[entry["payment_id"]]
-            yield Money(orders.get(reference, reference), kind, entry["amount_minor"], entry["currency"])
+            order_id = orders.get(reference, reference)
+            found.append(
+                (Money(order_id, kind, entry["amount_minor"], entry["currency"]), entry["reference"])
+            )
+    return found
+
+
+def steps_of(events: Iterator[dict[str, Any]]) -> tuple[Transition, ...]:
+    """The orders' steps as everybody was told of them; copies of an event are one step."""
+    steps = {
+        (
+            event["id"],
+            Transition(event["data"]["order_id"], event["data"]["sequence"], _STATES[event["type"]]),
+        )
+        for event in events
+    }
+    return tuple(step for _, step in steps)
+
+
+def _buried(committed: Sequence[tuple[str, str]]) -> Iterator[Effect]:
+    """A dead letter is an event that came to nothing: due, and never done."""
+    for topic, event_id in committed:
+        if topic.endswith(".dlt"):
+            yield Effect(topic, event_id)
 
 
 def _outbox(parts: Parts) -> Iterator[tuple[str, str]]:
-    topics = ", ".join(f"'{parts.topics.name(topic)}'" for topic in TOPICS)
     for name in WITH_DATABASE:
-        query = f"SELECT topic, event_id FROM outbox WHERE topic IN ({topics})"  # noqa: S608 - names of our own
-        for topic, event_id in _rows(parts, name, query):
+        for topic, event_id in _rows(parts, name, _OUTBOX):
             yield topic.removeprefix(parts.topics.prefix), event_id
 
 
@@ -141,16 +187,3 @@ def _of_topic(consumer: Consumer, name: str) -> Iterator[dict[str, Any]]:
         partition = message.partition()
         if partition in left and (message.offset() or 0) + 1 >= left[partition]:
             del left[partition]
-
-
-def due(event: dict[str, Any]) -> Iterator[Effect]:
-    """Who has to take an event."""
-    family = str(event["type"]).removeprefix("com.mambogo.").rpartition(".v")[0]
-    for reader in _READERS.get(family, ()):
-        yield Effect(reader, str(event["id"]))
-
-
-def _effects(parts: Parts) -> Iterator[Effect]:
-    for name in ("inventory", "payment", "order"):
-        for (event_id,) in _rows(parts, name, "SELECT event_id FROM inbox WHERE outcome = 'applied'"):
-            yield Effect(name, event_id)

@@ -1,160 +1,168 @@
-"""The shop as processes on real parts: databases, topics, a Redis, the provider's sandbox, five services.
+"""The shop as processes: the provider's sandbox and five services, of inventory two processes.
 
-Each service lives with one failpoint, drawn from a seed, and is started again with the next one when it has
-died of it. `calm` starts all of them without any.
+While it is being harmed each process lives with one failpoint, and is started again with the next one when it
+has died of it. `calm` starts all of them without any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from mambogo_chassis.database.migrate import Migrations, upgrade
-from mambogo_testkit.dependencies.kafka import TopicSpace
-from mambogo_testkit.dependencies.postgres import Database
-from mambogo_testkit.dependencies.redis import RedisSpace
-from mambogo_testkit.issuing import Issuer
+from mambogo_chassis.failpoint_actions import CRASH_STATUS
 from mambogo_testkit.ports import free_port
-from sqlalchemy import URL
 
-SERVICES: Final = Path(__file__).parents[3]
-MODULES: Final = {
-    "product": "mambogo_product",
-    "inventory": "mambogo_inventory",
-    "payment": "mambogo_payment",
-    "order": "mambogo_order.main",
-    "cart": "mambogo_cart.main",
+from mambogo_audit.killing import Death, Deaths, Deck
+from mambogo_audit.parts import WITH_DATABASE, Parts
+from mambogo_audit.tree import MODULES, Tree
+
+# Processes by name, and whose they are. Two of inventory: its consumers share the partitions, and meet at the
+# rows of stock.
+PROCESSES: Final = {**{name: name for name in MODULES}, "inventory-2": "inventory"}
+# What the provider does to its merchants.
+_SWITCHES: Final = {
+    "lost_reply_every": 23,
+    "decline_amounts_ending": ["7"],
+    "duplicate_webhooks": 1,
+    "reorder_webhooks": True,
 }
-WITH_DATABASE: Final = ("product", "inventory", "payment", "order")
-TOPICS: Final = ("orders", "inventory", "payments", "products")
-_RELAY: Final = ("relay.claimed", "relay.published", "relay.marked", "relay.committed")
-_CONSUMER: Final = ("consumer.fetched", "consumer.effected", "consumer.applied", "consumer.committed")
-_KEYS: Final = ("idempotency.stored", "idempotency.committed")
-_PROVIDER: Final = (
-    "payment.claimed",
-    "payment.authorised",
-    "payment.captured",
-    "payment.recorded",
-    "payment.concluded",
-)
-FAILPOINTS: Final = {
-    "inventory": (*_RELAY, *_CONSUMER),
-    "payment": (*_RELAY, *_CONSUMER, *_PROVIDER),
-    "order": (*_RELAY, *_CONSUMER, *_KEYS),
-}
-# How often a failpoint is passed before it kills: a process should do some work between two deaths.
-_PASSES: Final = (5, 120)
 _READY_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.1
+# Who has not reached its failpoint by then is killed where it is.
+_REACH_SECONDS: Final = 60.0
 _API_KEY: Final = "audit-provider-key"
 _WEBHOOK_SECRET: Final = "audit-webhook-secret"  # noqa: S105 - of a sandbox that lives for this run
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the services stand on."""
-
-    databases: Mapping[str, Database]
-    topics: TopicSpace
-    redis: RedisSpace
-    issuer: Issuer
-    folder: Path
-
-
-def migrate(databases: Mapping[str, Database]) -> None:
-    """Make every service's tables, as its Job does."""
-    for name, database in databases.items():
-        url = URL.create(
-            "postgresql+psycopg",
-            username=database.user,
-            password=database.password,
-            host=database.host,
-            port=database.port,
-            database=database.name,
-        )
-        upgrade(url, Migrations(SERVICES / name / "migrations"))
+_OWN_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    # Stuck orders are driven on while the run lasts, and not only after it.
+    "order": {"SWEEP_INTERVAL_SECONDS": "1", "ORDER_RESEND_AFTER_SECONDS": "5"},
+    # Read anew each second: carts meet changed prices.
+    "cart": {"PRICE_FRESH_SECONDS": "1"},
+}
 
 
 @dataclass
 class Shop:
-    """Five services and the sandbox, kept alive."""
+    """Started, harmed, calmed and closed by one run."""
 
     parts: Parts
+    tree: Tree
     seed: int
+    deaths: Deaths
+    # How often a failpoint is passed before it kills (None: as `killing` says for each), and how often each
+    # kills in a round (None: as long as there is a round).
+    passes: tuple[int, int] | None = None
+    times: int | None = None
     ports: dict[str, int] = field(default_factory=dict)
-    deaths: list[str] = field(default_factory=list)
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
-    _keepers: list[asyncio.Task[None]] = field(default_factory=list)
-    _is_calm: bool = False
+    _keepers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
-    def url(self, name: str) -> str:
-        """Where a service answers."""
-        return f"http://127.0.0.1:{self.ports[name]}"
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where each process answers."""
+        return {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
 
     async def start(self) -> None:
         """Start everything without failpoints; returns when all are ready."""
-        self.ports = {name: free_port() for name in (*MODULES, "sandbox")}
+        self.ports = {name: free_port() for name in (*PROCESSES, "sandbox")}
         self._processes["sandbox"] = await self._spawn("sandbox", "mambogo_sandbox", self._sandbox())
-        for name in MODULES:
-            await self._start(name, "")
-        await asyncio.gather(*(self._ready(name) for name in MODULES))
+        for name in PROCESSES:
+            await self._start(name, None)
+        await asyncio.gather(*(self._ready(name) for name in PROCESSES))
+        await self._sandbox_request("PUT", "/admin/switches", json=_SWITCHES)
 
-    async def kill_at_failpoints(self) -> None:
-        """From now on each of the three that carry an order dies again and again."""
-        for name in FAILPOINTS:
-            self._keepers.append(asyncio.create_task(self._keep(name)))
+    async def harm(self) -> None:
+        """From now on whoever has failpoints dies again and again."""
+        for name, service in PROCESSES.items():
+            if places := self.deaths.wanted.get(service):
+                seed = f"{self.seed} {name}"
+                deck = Deck(service, places, seed, passes=self.passes, times=self.times)
+                self._keepers[name] = asyncio.create_task(self._keep(name, deck))
 
     async def calm(self) -> None:
-        """No more failpoints: everything is started again without, and ready."""
-        self._is_calm = True
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        for name in FAILPOINTS:
+        """No more failpoints: whoever has one is started again without; all are ready."""
+        armed = [name for name, keeper in self._keepers.items() if not keeper.done()]
+        await self._dismiss()
+        for name in armed:
             await self._end(name)
-            await self._start(name, "")
-        await asyncio.gather(*(self._ready(name) for name in MODULES))
+            await self._start(name, None)
+        await asyncio.gather(*(self._ready(name) for name in PROCESSES))
 
     async def close(self) -> None:
         """End every process."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await self._dismiss()
         for name in list(self._processes):
             await self._end(name)
 
-    async def _keep(self, name: str) -> None:
-        draw = random.Random(f"{self.seed} {name}")  # noqa: S311 - a seed decides where it dies
-        await self._end(name)
+    async def ledger(self) -> list[dict[str, Any]]:
+        """Everything in the provider's books."""
+        entries: list[dict[str, Any]] = []
         while True:
-            failpoint = f"{draw.choice(FAILPOINTS[name])}=crash@{draw.randint(*_PASSES)}"
-            await self._start(name, failpoint)
-            await self._processes[name].wait()
-            self.deaths.append(f"{name} {failpoint}")
+            after = entries[-1]["number"] if entries else 0
+            more = (await self._sandbox_request("GET", f"/admin/ledger?after={after}"))["entries"]
+            if not more:
+                return entries
+            entries += more
 
-    async def _start(self, name: str, failpoint: str) -> None:
+    async def _sandbox_request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, f"{self.urls['sandbox']}{path}", **options) as answer,
+        ):
+            answer.raise_for_status()
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def _dismiss(self) -> None:
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        for ended in await asyncio.gather(*self._keepers.values(), return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+        self._keepers.clear()
+
+    async def _keep(self, name: str, deck: Deck) -> None:
+        await self._end(name)
+        while (death := deck.draw()) is not None:
+            await self._start(name, death)
+            try:
+                status = await asyncio.wait_for(self._processes[name].wait(), _REACH_SECONDS)
+            except TimeoutError:
+                await self._end(name)
+                self.deaths.elsewhere[death.service] += 1
+                deck.put_back(death)
+                continue
+            if status == CRASH_STATUS:
+                self.deaths.counts[death.service, death.place] += 1
+            else:
+                self.deaths.accidents.append(f"{name} ended with {status}: see {self._log(name)}")
+        await self._start(name, None)
+
+    async def _start(self, name: str, death: Death | None) -> None:
         environment = self._environment(name)
-        if failpoint:
-            environment["MAMBOGO_FAILPOINTS"] = failpoint
-        self._processes[name] = await self._spawn(name, MODULES[name], environment)
+        if death is not None:
+            environment["MAMBOGO_FAILPOINTS"] = str(death)
+        self._processes[name] = await self._spawn(name, MODULES[PROCESSES[name]], environment)
 
     async def _spawn(
         self, name: str, module: str, environment: Mapping[str, str]
     ) -> asyncio.subprocess.Process:
         inherited = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-        with (self.parts.folder / f"{name}.log").open("ab") as log:
+        own = {"PYTHONPATH": self.tree.python_path}
+        with self._log(name).open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, env={**inherited, **environment}, stdout=log, stderr=log
+                sys.executable, "-m", module, env={**inherited, **own, **environment}, stdout=log, stderr=log
             )
+
+    def _log(self, name: str) -> Path:
+        return self.parts.folder / f"{name}.log"
 
     async def _end(self, name: str) -> None:
         process = self._processes[name]
@@ -167,9 +175,9 @@ class Shop:
         async with asyncio.timeout(_READY_SECONDS), aiohttp.ClientSession() as session:
             while True:
                 if (code := self._processes[name].returncode) is not None:
-                    raise RuntimeError(f"{name} ended with {code}: see {self.parts.folder}/{name}.log")
+                    raise RuntimeError(f"{name} ended with {code}: see {self._log(name)}")
                 with suppress(aiohttp.ClientError):
-                    async with session.get(f"{self.url(name)}/actuator/health/readiness") as answer:
+                    async with session.get(f"{self.urls[name]}/actuator/health/readiness") as answer:
                         if answer.status == 200:
                             return
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -180,11 +188,12 @@ class Shop:
             "PORT": str(self.ports["sandbox"]),
             "DATABASE_PATH": str(self.parts.folder / "provider.db"),
             "API_KEY": _API_KEY,
-            "WEBHOOK_URL": f"{self.url('payment')}/api/payments/webhooks/provider",
+            "WEBHOOK_URL": f"{self.urls['payment']}/api/payments/webhooks/provider",
             "WEBHOOK_SECRET": _WEBHOOK_SECRET,
         }
 
     def _environment(self, name: str) -> dict[str, str]:
+        service = PROCESSES[name]
         made = {
             "SPRING_PROFILES_ACTIVE": "test",
             "HOST": "127.0.0.1",
@@ -192,34 +201,43 @@ class Shop:
             "DRAIN_SECONDS": "0",
             "LOG_LEVEL": "WARNING",
             "ACCESS_LOG": "false",
-            "SERVICE_ADDRESSES": ",".join(f"{one}-service={self.url(one)}" for one in MODULES),
+            "SERVICE_ADDRESSES": ",".join(f"{one}-service={self.urls[one]}" for one in MODULES),
             **self.parts.issuer.environment,
+            **_OWN_SETTINGS.get(service, {}),
         }
-        if name in WITH_DATABASE:
-            database = self.parts.databases[name]
+        if service in WITH_DATABASE:
+            made |= self._stores(name)
+        if service in ("product", "cart"):
+            made |= self._redis()
+        if service == "payment":
             made |= {
-                "DB_HOST": database.host,
-                "DB_PORT": str(database.port),
-                "DB_NAME": database.name,
-                "DB_USER": database.user,
-                "DB_PASSWORD": database.password,
-            }
-        made |= {
-            "KAFKA_BOOTSTRAP_SERVERS": self.parts.topics.bootstrap_servers,
-            "KAFKA_PREFIX": self.parts.topics.prefix,
-        }
-        if name in ("product", "cart"):
-            space = self.parts.redis
-            made |= {
-                "REDIS_HOST": space.host,
-                "REDIS_PORT": str(space.port),
-                "REDIS_DATABASE": str(space.number),
-                "REDIS_PASSWORD": urlsplit(space.url).password or "",
-            }
-        if name == "payment":
-            made |= {
-                "PROVIDER_URL": self.url("sandbox"),
+                "PROVIDER_URL": self.urls["sandbox"],
                 "PROVIDER_API_KEY": _API_KEY,
                 "PROVIDER_WEBHOOK_SECRET": _WEBHOOK_SECRET,
             }
         return made
+
+    def _stores(self, name: str) -> dict[str, str]:
+        database = self.parts.databases[PROCESSES[name]]
+        return {
+            "DB_HOST": database.host,
+            "DB_PORT": str(database.port),
+            "DB_NAME": database.name,
+            "DB_USER": database.user,
+            "DB_PASSWORD": database.password,
+            "KAFKA_BOOTSTRAP_SERVERS": self.parts.topics.bootstrap_servers,
+            "KAFKA_PREFIX": self.parts.topics.prefix,
+            # A restarted member takes its partitions over at once, as a pod of a StatefulSet does.
+            "CONSUMER_INSTANCE_ID": name,
+            # All that was ever sent is compared at the end.
+            "OUTBOX_RETENTION_SECONDS": "86400",
+        }
+
+    def _redis(self) -> dict[str, str]:
+        space = self.parts.redis
+        return {
+            "REDIS_HOST": space.host,
+            "REDIS_PORT": str(space.port),
+            "REDIS_DATABASE": str(space.number),
+            "REDIS_PASSWORD": urlsplit(space.url).password or "",
+        }
