@@ -12,13 +12,16 @@ from mambogo_audit.collecting import key_of, movements_of, steps_of
 CART = "cart-0e1c8a52-8a0b-4f6e-9f0e-2f6f7c1b9d10"
 
 
-def entry(kind: str, payment_id: str | None, reference: str, amount: int = 5) -> dict[str, Any]:
+def entry(
+    kind: str, payment_id: str | None, reference: str, amount: int = 5, *, key: str | None = None
+) -> dict[str, Any]:
     return {
         "kind": kind,
         "payment_id": payment_id,
         "reference": reference,
         "amount_minor": amount,
         "currency": "EUR",
+        "idempotency_key": key or reference,
     }
 
 
@@ -26,7 +29,7 @@ def test_a_refund_belongs_to_the_order_of_its_payment() -> None:
     ledger = [
         entry("authorised", "pay_1", "payment-a"),
         entry("captured", "pay_1", "payment-a"),
-        entry("refunded", "pay_1", "refund-x"),
+        entry("refunded", "pay_1", "payment-a", key="refund-x"),
         entry("closed", None, "payment-a", 0),
     ]
     assert movements_of(ledger, {"payment-a": "order-a"}) == [

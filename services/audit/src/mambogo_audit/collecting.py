@@ -108,23 +108,17 @@ def key_of(user: str, key: str) -> str:
 
 
 def movements_of(ledger: Sequence[dict[str, Any]], orders: Mapping[str, str]) -> list[tuple[Money, str]]:
-    """The ledger's movements by order, each with its reference.
+    """The ledger's movements by order, each with the key that it was asked for under: a refund's own name.
 
     `orders` says whose a payment is; one that nobody knows keeps the provider's name.
     """
-    # A refund's reference is its own; its payment at the provider says whose it is.
-    reference_of: dict[str | None, str] = {}
-    for entry in ledger:
-        reference_of.setdefault(entry["payment_id"], entry["reference"])
     found = []
     for entry in ledger:
         kind = _MONEY.get(entry["kind"])
         if kind is not None:
-            reference = reference_of[entry["payment_id"]]
-            order_id = orders.get(reference, reference)
-            found.append(
-                (Money(order_id, kind, entry["amount_minor"], entry["currency"]), entry["reference"])
-            )
+            order_id = orders.get(entry["reference"], entry["reference"])
+            money = Money(order_id, kind, entry["amount_minor"], entry["currency"])
+            found.append((money, entry["idempotency_key"]))
     return found
 
 
