@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from rehearsal.cluster import kubeconfig
 from rehearsal.cluster.addons import METRICS_PATH
+from rehearsal.cluster.api import UNREACHABLE
 from rehearsal.cluster.assessment import OWNER_LABEL
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts, NodeFacts, WorkloadFacts
 from rehearsal.cluster.kind import BOOT_TIMEOUT
@@ -351,6 +352,9 @@ class FakeApi:
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object; its namespace has to be there."""
         kubernetes = self._kubernetes()
+        if self.machine.late_answers:
+            self.machine.late_answers -= 1
+            raise EnvironmentNotReadyError(UNREACHABLE, "no answer in time", hint="")
         metadata = manifest["metadata"]
         namespace = metadata.get("namespace", "")
         known = {"", "default", "kube-system", "kube-public"}
@@ -384,9 +388,9 @@ class FakeApi:
         found = self.machine.kubernetes.get(cluster)
         control_plane = f"{cluster}-control-plane"
         if found is None or not self._has_its_address(control_plane, found):
-            raise EnvironmentNotReadyError("API_UNREACHABLE", f"{control_plane} does not answer", hint="")
+            raise EnvironmentNotReadyError(UNREACHABLE, f"{control_plane} does not answer", hint="")
         if self.trusted != found.authority:
-            raise EnvironmentNotReadyError("API_UNREACHABLE", "certificate of an unknown authority", hint="")
+            raise EnvironmentNotReadyError(UNREACHABLE, "certificate of an unknown authority", hint="")
         return found
 
     def _has_its_address(self, node: str, kubernetes: Kubernetes) -> bool:

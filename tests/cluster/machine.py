@@ -89,6 +89,7 @@ class Machine:
     kubernetes: dict[str, Kubernetes] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)  # whatever was really changed
     slow_boots: int = 0  # as many nodes from now on do not boot in time
+    late_answers: int = 0  # as many requests from now on end before the API server has come to them
     moments: int = 0  # that have passed
     kill_at: int | None = None
     impatience: int = 0

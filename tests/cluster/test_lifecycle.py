@@ -466,3 +466,11 @@ def test_node_that_is_too_slow_twice_ends_up_and_the_next_one_finishes(ground: G
     ground.up()
 
     assert (caught.value.code, ground.flaws()) == ("NODE_BOOT_TIMEOUT", [])
+
+
+def test_requests_that_a_busy_api_server_does_not_answer_in_time_are_made_again(ground: Ground) -> None:
+    ground.machine.late_answers = 3
+
+    ground.up()
+
+    assert (ground.flaws(), ground.machine.late_answers) == ([], 0)

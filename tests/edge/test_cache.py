@@ -6,7 +6,7 @@ import pytest
 
 from tests.edge.bench import PURGE_KEY, Edge
 
-_MINUTE = "public, max-age=60"
+_KEPT = "public, max-age=3600"
 
 
 def test_the_configuration_has_no_mistake_and_no_warning(edge: Edge) -> None:
@@ -19,7 +19,7 @@ def test_the_configuration_has_no_mistake_and_no_warning(edge: Edge) -> None:
 
 
 def test_what_may_be_kept_is_asked_for_once(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     first, second = edge.ask(path), edge.ask(path)
     assert (first.headers["X-Cache"], second.headers["X-Cache"]) == ("MISS", "HIT")
     assert first.text == second.text == "1"
@@ -28,12 +28,12 @@ def test_what_may_be_kept_is_asked_for_once(edge: Edge, path: str) -> None:
 
 def test_a_question_is_a_question_of_its_own(edge: Edge, path: str) -> None:
     for question in ("", "?page=1", "?page=2"):
-        edge.upstream.answer(path + question, Cache_Control=_MINUTE)
+        edge.upstream.answer(path + question, Cache_Control=_KEPT)
         assert edge.cache_of(path + question) == "MISS"
 
 
 def test_another_host_is_another_answer(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     assert [edge.cache_of(path, Host=host) for host in ("one.test", "two.test", "one.test")] == [
         "MISS",
         "MISS",
@@ -42,7 +42,7 @@ def test_another_host_is_another_answer(edge: Edge, path: str) -> None:
 
 
 def test_head_is_answered_from_what_get_has_kept(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     edge.ask(path)
     answer = edge.ask(path, "HEAD")
     assert (answer.headers["X-Cache"], answer.text) == ("HIT", "")
@@ -56,10 +56,10 @@ def test_head_is_answered_from_what_get_has_kept(edge: Edge, path: str) -> None:
         {"Cache-Control": "private, max-age=60"},
         {"Cache-Control": "no-cache"},
         {"Cache-Control": "public, max-age=0"},
-        {"Cache-Control": _MINUTE, "Set-Cookie": "session=1"},
-        {"Cache-Control": _MINUTE, "Vary": "Accept-Language"},
-        {"Cache-Control": _MINUTE, "Vary": "Accept-Encoding, Cookie"},
-        {"Cache-Control": _MINUTE, "Vary": "*"},
+        {"Cache-Control": _KEPT, "Set-Cookie": "session=1"},
+        {"Cache-Control": _KEPT, "Vary": "Accept-Language"},
+        {"Cache-Control": _KEPT, "Vary": "Accept-Encoding, Cookie"},
+        {"Cache-Control": _KEPT, "Vary": "*"},
         {"X-Accel-Expires": "60"},
         {"Expires": "Thu, 01 Jan 1970 00:00:00 GMT"},
     ],
@@ -82,7 +82,7 @@ def test_a_shared_cache_s_own_lifetime_comes_first(edge: Edge, path: str) -> Non
 
 
 def test_answers_that_vary_by_coding_alone_are_one(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE, Vary="Accept-Encoding")
+    edge.upstream.answer(path, Cache_Control=_KEPT, Vary="Accept-Encoding")
     codings = ("gzip", "br", "identity")
     assert [edge.cache_of(path, Accept_Encoding=coding) for coding in codings] == ["MISS", "HIT", "HIT"]
     assert "accept-encoding" not in edge.upstream.asked(path)[0].headers
@@ -91,7 +91,7 @@ def test_answers_that_vary_by_coding_alone_are_one(edge: Edge, path: str) -> Non
 @pytest.mark.parametrize("field", ["Authorization", "Cookie"])
 def test_nothing_personal_is_kept(edge: Edge, path: str, field: str) -> None:
     # Whatever the answer says about itself.
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     mine = [edge.ask(path, **{field: "alice"}) for _ in range(2)]
     assert [(one.text, one.headers["X-Cache"]) for one in mine] == [("1", "PASS"), ("2", "PASS")]
     assert edge.ask(path).text == "3"
@@ -99,14 +99,14 @@ def test_nothing_personal_is_kept(edge: Edge, path: str, field: str) -> None:
 
 @pytest.mark.parametrize("field", ["Authorization", "Cookie"])
 def test_who_is_somebody_gets_nothing_that_was_kept(edge: Edge, path: str, field: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     edge.ask(path)
     assert edge.ask(path, **{field: "alice"}).text == "2"
     assert edge.ask(path).text == "1"
 
 
 def test_a_change_is_never_kept(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     assert [edge.ask(path, "POST").text for _ in range(2)] == ["1", "2"]
 
 
@@ -124,7 +124,7 @@ def test_what_has_expired_is_asked_for_again_by_its_tag(edge: Edge, path: str) -
 
 
 def test_a_client_that_has_it_already_gets_nothing_again(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE, ETag='"7"')
+    edge.upstream.answer(path, Cache_Control=_KEPT, ETag='"7"')
     edge.ask(path)
     answer = edge.ask(path, If_None_Match='"7"')
     assert (answer.status_code, answer.headers["X-Cache"]) == (304, "HIT")
@@ -148,6 +148,13 @@ def test_without_leave_an_error_is_an_error(edge: Edge, path: str) -> None:
     assert edge.await_cache(path, "PASS").status_code == 503
 
 
+def test_who_had_no_time_is_not_asked_again(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, 504)
+    answer = edge.ask(path)
+    assert (answer.status_code, answer.json()["status"]) == (504, 504)
+    assert len(edge.upstream.asked(path)) == 1
+
+
 @pytest.mark.parametrize("status", [403, 404, 410, 429])
 def test_what_is_gone_or_refused_does_not_come_back_from_the_cache(
     edge: Edge, path: str, status: int
@@ -159,13 +166,13 @@ def test_what_is_gone_or_refused_does_not_come_back_from_the_cache(
 
 
 def test_a_kept_answer_does_not_carry_another_request_s_id(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE, X_Request_Id="of-the-first")
+    edge.upstream.answer(path, Cache_Control=_KEPT, X_Request_Id="of-the-first")
     assert edge.ask(path).headers["X-Request-Id"] == "of-the-first"
     assert "X-Request-Id" not in edge.ask(path).headers
 
 
 def test_a_purge_makes_the_next_one_ask_again(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     edge.ask(path)
     purged = edge.ask(path, "PURGE", Authorization=f"Bearer {PURGE_KEY}")
     assert purged.status_code == 200
@@ -176,7 +183,7 @@ def test_a_purge_makes_the_next_one_ask_again(edge: Edge, path: str) -> None:
     "key", ["", "Bearer", "Bearer wrong", f"Bearer {PURGE_KEY.lower()}", f"Bearer {PURGE_KEY}x", PURGE_KEY]
 )
 def test_a_purge_without_the_key_is_refused(edge: Edge, path: str, key: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_MINUTE)
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     edge.ask(path)
     refused = edge.ask(path, "PURGE", **({"Authorization": key} if key else {}))
     assert refused.status_code == 403

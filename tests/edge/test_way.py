@@ -34,7 +34,7 @@ def test_no_other_name_gets_a_certificate(edge: Edge, path: str) -> None:
 
 
 def test_by_tls_and_without_it_one_answer_is_kept(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control="public, max-age=60")
+    edge.upstream.answer(path, Cache_Control="public, max-age=3600")
     edge.ask_by_tls(EDGE_HOST, path)
     assert edge.cache_of(path, Host=EDGE_HOST) == "HIT"
 

@@ -25,6 +25,8 @@ _HTTP_MULTIPLE_CHOICES = 300
 _NEVER_BY_PROXY = ("127.0.0.1", "localhost")
 
 # Kinds that the harness itself applies, with the path of their collection.
+# The code of an error that says nothing about the request: no answer, or one that was cut off.
+UNREACHABLE = "API_UNREACHABLE"
 _COLLECTIONS = {
     "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
@@ -150,7 +152,7 @@ class KubernetesApi:
         except (HTTPError, ApiException) as error:
             # The client turns a connection that is cut during its handshake into an answer of its own.
             raise EnvironmentNotReadyError(
-                "API_UNREACHABLE",
+                UNREACHABLE,
                 f"the API server does not answer {method} {path}: {error}",
                 hint="`rehearsal cluster status` says what is down; `rehearsal cluster repair` mends it.",
             ) from error

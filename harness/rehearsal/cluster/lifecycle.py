@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rehearsal.cluster import addons, kubeconfig, record
-from rehearsal.cluster.api import Api
+from rehearsal.cluster.api import UNREACHABLE, Api
 from rehearsal.cluster.assessment import LOST, OWNER_LABEL, Assessment, State, assess
 from rehearsal.cluster.engine import NodeEngine
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
@@ -213,7 +213,7 @@ class Clusters:
         self._step("kubeconfig", lambda at: self._ensure_kubeconfig(spec, use=use_context))
         api = self.connect_api(self.paths.kubeconfig, spec.context)
         wait_until("the API server", api.ready, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
-        if lost := self._lost_workers(made, api):
+        if lost := self._lost_workers(made, self._members(api)):
             self._join(made, api, lost)
         fresh = made.phase is not Phase.READY
         if fresh:
@@ -260,11 +260,15 @@ class Clusters:
             self.engine.connect(name, network, made.addresses[name])
         return bool(loose)
 
-    def _lost_workers(self, made: Record, api: Api) -> list[str]:
+    def _members(self, api: Api) -> set[str]:
+        """Return the nodes that the cluster knows; there is always one."""
+        known = _patient(lambda: {node.name for node in api.nodes()})
+        return wait_until("the cluster's nodes", known, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
+
+    def _lost_workers(self, made: Record, members: Collection[str]) -> list[str]:
         """Return the workers without a container, and those that the cluster does not know."""
         alive = {one.name for one in self.engine.nodes(made.spec.name) if one.state not in LOST}
-        members = {node.name for node in api.nodes()}
-        return [name for name in made.spec.node_names[1:] if name not in alive & members]
+        return [name for name in made.spec.node_names[1:] if name not in alive or name not in members]
 
     def _join(self, made: Record, api: Api, lost: Sequence[str]) -> None:
         self.emit(
@@ -342,7 +346,22 @@ class Clusters:
     def _apply_addons(self, api: Api, spec: ClusterSpec) -> None:
         objects = addons.manifests(self.paths.root, spec, self.versions, resolvers=addons.host_resolvers())
         for one in objects:
-            api.apply(one)
+            self._apply(api, one)
+
+    def _apply(self, api: Api, manifest: Mapping[str, Any]) -> None:
+        """Apply one object; on a busy machine a request may end before the API server has come to it."""
+
+        def applied() -> bool:
+            try:
+                api.apply(manifest)
+            except EnvironmentNotReadyError as error:
+                if error.code != UNREACHABLE:
+                    raise
+                raise NotYet(error.message) from error
+            return True
+
+        what = f"{manifest['kind']} {manifest['metadata']['name']}"
+        wait_until(what, applied, timeout_seconds=_API_SECONDS, hint=_STATUS_HINT)
 
     def _mend_addons(self, api: Api, spec: ClusterSpec, *, force: bool) -> bool:
         if not force and not self._missing_addons(api):

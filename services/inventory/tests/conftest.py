@@ -8,18 +8,19 @@ import pytest
 from mambogo_chassis.database import Database
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
+from mambogo_testkit.serving import migrate, opened
 
-from support.data import Pod, migrate, opened
+from support.data import MIGRATIONS, Pod
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
-    return postgres_server.template("inventory-service", migrate)
+    return postgres_server.template("inventory-service", lambda database: migrate(database, MIGRATIONS))
 
 
 @pytest.fixture
 async def database(postgres_database: FreshDatabase) -> AsyncIterator[Database]:
-    async with opened(postgres_database, connections=10) as pool:
+    async with opened(postgres_database) as pool:
         yield pool
 
 

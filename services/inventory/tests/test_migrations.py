@@ -7,8 +7,9 @@ import pytest
 from mambogo_chassis.database import Database
 from mambogo_chassis.database.linting import lint
 from mambogo_chassis.database.migrate import Migrations
+from mambogo_testkit.serving import rows
 
-from support.data import MIGRATIONS, rows, stocked
+from support.data import MIGRATIONS, stocked
 
 
 def test_no_revision_locks_or_breaks_what_runs() -> None:

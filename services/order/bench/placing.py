@@ -1,6 +1,6 @@
 """What placing an order costs order-service, in CPU time of its process per request.
 
-    python bench/placing.py [--orders 1000]
+    python bench/placing.py [--orders 2400]
 
 PostgreSQL and Kafka are real, by the testkit; product-service is a small real server. The service is a
 process of its own; HTTP server, relay, consumer and sweeper are in the number, the client and others are not.
@@ -18,7 +18,6 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import httpx
-import psutil
 
 from mambogo_chassis.events.topics import ensure_topics
 from mambogo_testkit.dependencies.kafka import KafkaBroker
@@ -33,7 +32,8 @@ from support.shop import ALICE, process_environment_for
 
 LINES = 3
 CLIENTS = 8
-ROUNDS = 5
+# Other work on the machine shows in a round's CPU time, too: the best of many short ones is the code's own.
+ROUNDS = 20
 
 
 async def place(url: str, headers: dict[str, str], products: Catalogue, orders: int) -> None:
@@ -50,27 +50,24 @@ async def place(url: str, headers: dict[str, str], products: Catalogue, orders: 
         await asyncio.gather(*(buy(orders // CLIENTS) for _ in range(CLIENTS)))
 
 
-def cpu_milliseconds(service: ServiceProcess) -> float:
-    """User and system time of the service's process so far, all threads."""
-    times = psutil.Process(service.process.pid).cpu_times()
-    return float(times.user + times.system) * 1000
-
-
-def measure(service: ServiceProcess, headers: dict[str, str], products: Catalogue, orders: int) -> float:
-    """CPU milliseconds per order, the best of several rounds."""
-    asyncio.run(place(service.url, headers, products, CLIENTS * 4))
-    best = float("inf")
+def measure(
+    service: ServiceProcess, headers: dict[str, str], products: Catalogue, orders: int
+) -> list[float]:
+    """CPU milliseconds per order, in each of several rounds."""
+    asyncio.run(place(service.url, headers, products, CLIENTS * 12))
+    each = orders // ROUNDS // CLIENTS * CLIENTS
+    rounds = []
     for _ in range(ROUNDS):
-        before = cpu_milliseconds(service)
-        asyncio.run(place(service.url, headers, products, orders // ROUNDS))
-        best = min(best, (cpu_milliseconds(service) - before) / (orders // ROUNDS // CLIENTS * CLIENTS))
-    return best
+        before = service.cpu_seconds
+        asyncio.run(place(service.url, headers, products, each))
+        rounds.append((service.cpu_seconds - before) / each * 1000)
+    return sorted(rounds)
 
 
 def main() -> None:
     """Start the parts, measure, print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--orders", type=int, default=1000)
+    parser.add_argument("--orders", type=int, default=2400)
     options = parser.parse_args()
     fleet, client = Fleet(), connect()
     try:
@@ -85,13 +82,14 @@ def main() -> None:
                 tempfile.TemporaryDirectory() as directory,
                 service_process("mambogo_order.main", environment, log=Path(directory, "log")) as service,
             ):
-                milliseconds = measure(service, headers, products, options.orders)
+                rounds = measure(service, headers, products, options.orders)
     finally:
         fleet.close()
         client.close()
-    print("| what | CPU ms | bound |")
-    print("|---|---|---|")
-    print(f"| `POST /api/orders`, {LINES} lines, its event sent | {milliseconds:.2f} | 3 |")
+    print("| what | CPU ms, best round | median | bound |")
+    print("|---|---|---|---|")
+    cells = f"{rounds[0]:.2f} | {rounds[ROUNDS // 2]:.2f} | 3"
+    print(f"| `POST /api/orders`, {LINES} lines, its event sent | {cells} |")
 
 
 if __name__ == "__main__":

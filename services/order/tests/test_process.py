@@ -52,7 +52,9 @@ def order_body(products: Catalogue) -> dict[str, Any]:
 
 def await_state(service: ServiceProcess, order_id: UUID, headers: dict[str, str], state: str) -> None:
     def missing() -> str | None:
-        found = httpx.get(f"{service.url}/api/orders/{order_id}", headers=headers).json()["state"]
+        found = httpx.get(
+            f"{service.url}/api/orders/{order_id}", headers=headers, timeout=PATIENCE_SECONDS
+        ).json()["state"]
         return None if found == state else str(found)
 
     wait_until(f"order {order_id} to be {state}", missing, PATIENCE_SECONDS)
@@ -86,7 +88,9 @@ def test_an_order_is_confirmed_over_kafka_and_the_process_stops_in_order(
 ) -> None:
     environment = process_environment_for(postgres_database, tokens, products, broker)
     with service_process(MODULE, environment, log=tmp_path / "log") as service:
-        placed = httpx.post(f"{service.url}/api/orders", json=order_body(products), headers=headers)
+        placed = httpx.post(
+            f"{service.url}/api/orders", json=order_body(products), headers=headers, timeout=PATIENCE_SECONDS
+        )
         order_id = UUID(placed.json()["order_id"])
         assert read(broker, 1) == [("placed", 1)]
         send(broker, reserved(order_id))
@@ -131,9 +135,15 @@ def test_a_cancellation_that_dies_has_either_not_happened_or_is_told(
 ) -> None:
     dying = {"MAMBOGO_FAILPOINTS": "order.moved=crash", "SPRING_PROFILES_ACTIVE": "test"}
     with service_process(MODULE, process_environment | dying, log=tmp_path / "log") as service:
-        placed = httpx.post(f"{service.url}/api/orders", json=order_body(products), headers=headers)
+        placed = httpx.post(
+            f"{service.url}/api/orders", json=order_body(products), headers=headers, timeout=PATIENCE_SECONDS
+        )
         with pytest.raises(httpx.TransportError):
-            httpx.post(f"{service.url}{placed.headers['location']}/cancellation", headers=headers)
+            httpx.post(
+                f"{service.url}{placed.headers['location']}/cancellation",
+                headers=headers,
+                timeout=PATIENCE_SECONDS,
+            )
         assert service.wait() == CRASH_STATUS, service.log
     with psycopg.connect(postgres_database.dsn) as connection:
         row = connection.execute(

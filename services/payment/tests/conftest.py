@@ -10,8 +10,9 @@ from mambogo_chassis.client.transport import Transport
 from mambogo_chassis.database import Database
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
+from mambogo_testkit.serving import migrate, opened
 
-from support.data import migrate, opened
+from support.data import MIGRATIONS
 from support.pod import Pod
 from support.sandbox import Sandbox
 from support.sandbox import sandbox as started
@@ -19,7 +20,7 @@ from support.sandbox import sandbox as started
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
-    return postgres_server.template("payment-service", migrate)
+    return postgres_server.template("payment-service", lambda database: migrate(database, MIGRATIONS))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from mambogo_chassis.database import Database
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.processes import service_process
+from mambogo_testkit.serving import NOWHERE
 
 from support.data import cancelled, payment_id, reserved, told, until
 from support.pod import Pod
-from support.running import NOWHERE
 from support.sandbox import API_KEY, WEBHOOK_SECRET, Sandbox
 
 

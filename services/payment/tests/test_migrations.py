@@ -9,8 +9,9 @@ import pytest
 from mambogo_chassis.database import Database
 from mambogo_chassis.database.linting import lint
 from mambogo_chassis.database.migrate import Migrations
+from mambogo_testkit.serving import rows
 
-from support.data import MIGRATIONS, rows
+from support.data import MIGRATIONS
 
 INSERT = """
 INSERT INTO payment (payment_id, order_id, user_id, amount_minor, currency, state)

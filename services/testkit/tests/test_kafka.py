@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from mambogo_testkit import KafkaBroker, TopicSpace
+from mambogo_testkit.records import read, send
 
 _TIMEOUT_SECONDS = 20.0
 
@@ -71,3 +72,16 @@ def test_acknowledged_records_survive_a_kill_of_the_broker(own_kafka: KafkaBroke
         own_kafka.kill()
         own_kafka.start()
         assert consume(topics, topic, 1) == [b"paid"]
+
+
+def test_what_was_sent_is_read_with_its_keys(kafka_topics: TopicSpace) -> None:
+    kafka_topics.create("orders", partitions=2)
+    sent = [(f"order-{number}", b"%d" % number) for number in range(20)]
+    send(kafka_topics, "orders", *sent)
+    found = [((record.key or b"").decode(), record.value) for record in read(kafka_topics, "orders")]
+    assert sorted(found) == sorted(sent)
+
+
+def test_nothing_is_read_from_a_topic_without_records(kafka_topics: TopicSpace) -> None:
+    kafka_topics.create("orders", partitions=2)
+    assert read(kafka_topics, "orders") == []

@@ -18,6 +18,7 @@ from mambogo_chassis.database import (
     DatabaseError,
     DatabaseTimeoutError,
     DatabaseUnavailableError,
+    Ends,
     PoolExhaustedError,
 )
 from mambogo_chassis.database.errors import TransactionAbortedError
@@ -148,6 +149,65 @@ async def test_an_idle_connection_that_died_is_replaced_unseen(postgres_database
         _end_sessions(postgres_database)
         async with database.transaction() as connection:
             await connection.execute("SELECT 1")
+
+
+async def test_a_read_asks_another_connection_where_its_own_had_died(
+    postgres_database: FreshDatabase,
+) -> None:
+    async with opened(postgres_database, db_pool_max=3) as database:
+        await _fill(database, 3)
+        _end_sessions(postgres_database)
+        assert await database.read("SELECT %s::int", (7,)) == [(7,)]
+
+
+async def test_a_read_that_the_sql_itself_forbids_is_not_repeated(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            await database.read("SELECT 1 FROM nowhere")
+        assert await database.read("SELECT 1") == [(1,)]
+
+
+async def test_statements_travel_with_begin_and_commit(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        await _make_table(database)
+        ends = Ends(first=("INSERT INTO t VALUES (%s) RETURNING id", (1,)))
+        async with database.transaction(ends=ends) as connection:
+            assert ends.rows == [(1,)]
+            await connection.execute("INSERT INTO t VALUES (2)")
+            ends.last = ("UPDATE t SET id = id + %s", (10,))
+        assert await database.read("SELECT id FROM t ORDER BY id") == [(11,), (12,)]
+
+
+async def test_a_last_statement_that_fails_undoes_everything(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        await _make_table(database)
+        ends = Ends(first=("INSERT INTO t VALUES (1) RETURNING id", ()))
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            async with database.transaction(ends=ends):
+                ends.last = ("INSERT INTO t VALUES (1)", ())
+        assert await database.read("SELECT id FROM t") == []
+
+
+async def test_a_first_statement_that_fails_begins_nothing(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database, db_pool_max=1) as database:
+        await _make_table(database)
+        ends = Ends(first=("SELECT 1 / %s", (0,)))
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async with database.transaction(ends=ends):
+                pytest.fail("the block was entered")
+        # The only connection is good for the next.
+        assert await database.read("SELECT id FROM t") == []
+
+
+async def test_a_first_statement_finds_another_connection_where_its_own_had_died(
+    postgres_database: FreshDatabase,
+) -> None:
+    async with opened(postgres_database, db_pool_max=3) as database:
+        await _fill(database, 3)
+        _end_sessions(postgres_database)
+        ends = Ends(first=("SELECT 7", ()))
+        async with database.transaction(ends=ends):
+            assert ends.rows == [(7,)]
 
 
 async def test_a_connection_that_dies_in_a_transaction_is_typed(postgres_database: FreshDatabase) -> None:
@@ -318,3 +378,8 @@ def _end_sessions(database: FreshDatabase) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
+
+
+async def _make_table(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE t (id int UNIQUE)")

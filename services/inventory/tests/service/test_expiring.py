@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 from mambogo_chassis.database import Database
+from mambogo_testkit.serving import eventually, rows
 
 from mambogo_inventory.service.expiring import Expiring
-from support.data import Pod, audit, cancelled, confirmed, eventually, numbers, placed, rows, stocked, told
+from support.data import Pod, audit, cancelled, confirmed, numbers, placed, stocked, told
 
 
 @pytest.fixture

@@ -7,20 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from mambogo_chassis.database import Database
 from mambogo_chassis.events import PermanentEventError
+from mambogo_testkit.serving import rows
 
-from support.data import (
-    Pod,
-    audit,
-    cancelled,
-    confirmed,
-    last_told,
-    numbers,
-    placed,
-    rejected,
-    rows,
-    stocked,
-    told,
-)
+from support.data import Pod, audit, cancelled, confirmed, last_told, numbers, placed, rejected, stocked, told
 
 
 async def test_all_lines_are_reserved_and_the_order_is_told(pod: Pod, database: Database) -> None:

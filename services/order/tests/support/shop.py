@@ -69,6 +69,8 @@ def process_environment_for(
         "DB_POOL_WAIT_SECONDS": "20",
         "DB_CONNECT_TIMEOUT_SECONDS": "20",
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        # On a loaded machine a restart can take longer than the sweeper's patience.
+        "ORDER_RESEND_AFTER_SECONDS": "3600",
         "SERVICE_ADDRESSES": f"product-service={products.server.url}",
         **tokens.environment,
     }

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 import pytest
 from mambogo_chassis.database import Database
+from mambogo_testkit.serving import rows
 
-from support.data import payment_id, reserved, rows, state, told, until
+from support.data import payment_id, reserved, state, told, until
 from support.pod import Pod
 from support.running import Running
 from support.sandbox import WEBHOOK_SECRET, Sandbox

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from mambogo_chassis.database import Database
+from mambogo_testkit.serving import eventually, rows
 
-from support.data import cancelled, eventually, payment_id, rejected, reserved, rows, told, until
+from support.data import cancelled, payment_id, rejected, reserved, told, until
 from support.pod import Pod, working
 from support.sandbox import Sandbox
 

@@ -41,7 +41,7 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(directory: Path, *, webhook_url: str = "") -> Iterator[Sandbox]:
+def sandbox(directory: Path, *, webhook_url: str = "", secret: str = WEBHOOK_SECRET) -> Iterator[Sandbox]:
     """A sandbox for the length of the block."""
     port = free_port()
     environment = {
@@ -50,7 +50,7 @@ def sandbox(directory: Path, *, webhook_url: str = "") -> Iterator[Sandbox]:
         "DATABASE_PATH": str(directory / "provider.db"),
         "API_KEY": API_KEY,
         "WEBHOOK_URL": webhook_url,
-        "WEBHOOK_SECRET": WEBHOOK_SECRET,
+        "WEBHOOK_SECRET": secret,
     }
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     with (directory / "sandbox.log").open("wb") as log:

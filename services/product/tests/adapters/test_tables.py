@@ -78,8 +78,7 @@ async def test_each_word_has_to_begin_a_word_of_the_product(database: Database) 
 async def test_discontinued_products_are_not_listed(database: Database) -> None:
     await insert(database, draft(), draft(sku="OLD", name="Old tent", status="DISCONTINUED"))
     assert await names(database) == ["Tent for four"]
-    async with database.transaction() as connection:
-        assert await tables.categories(connection) == [("tents", 1)]
+    assert await tables.categories(database) == [("tents", 1)]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from mambogo_cart.adapters.orders import OrdersUnavailableError
 from mambogo_cart.adapters.quotes import QuotesUnavailableError
 from mambogo_cart.api.models import CartView, ItemBody, OrderedView, ordered, view
+from mambogo_cart.domain.cart import Cart
 from mambogo_cart.service.carts import CartFullError, Carts, NotOnSaleError, UnknownProductError
 from mambogo_cart.service.checkout import CartChangedError, Checkout, EmptyCartError, OrderRefusedError
 from mambogo_chassis.auth import Principal, requires
@@ -32,10 +33,15 @@ class Operations:
         """Where each operation is, and what it may answer."""
         router = APIRouter(prefix="/api/carts/current", tags=["carts"])
         item = "/items/{product_id}"
-        router.add_api_route("", self.get, methods=["GET"], operation_id="getCart")
+        router.add_api_route("", self.get, methods=["GET"], operation_id="getCart", response_model=CartView)
         router.add_api_route("", self.clear, methods=["DELETE"], status_code=204, operation_id="clearCart")
         router.add_api_route(
-            item, self.put, methods=["PUT"], operation_id="putItem", responses=errors(404, 409)
+            item,
+            self.put,
+            methods=["PUT"],
+            operation_id="putItem",
+            response_model=CartView,
+            responses=errors(404, 409),
         )
         router.add_api_route(
             item,
@@ -55,18 +61,18 @@ class Operations:
         )
         return router
 
-    async def get(self, principal: Shopper) -> CartView:
+    async def get(self, principal: Shopper) -> Response:
         """Get one's cart, with prices of this moment or, while those cannot be had, as last seen."""
-        return view(await self._carts.show(principal.subject))
+        return _shown(await self._carts.show(principal.subject))
 
     async def clear(self, principal: Shopper) -> None:
         """Empty one's cart."""
         await self._carts.clear(principal.subject)
 
-    async def put(self, product_id: UUID, body: ItemBody, principal: Shopper) -> CartView:
+    async def put(self, product_id: UUID, body: ItemBody, principal: Shopper) -> Response:
         """Set how many of a product are in the cart. Repeatable."""
         try:
-            return view(await self._carts.put(principal.subject, product_id, body.quantity))
+            return _shown(await self._carts.put(principal.subject, product_id, body.quantity))
         except UnknownProductError as error:
             raise not_found("product") from error
         except NotOnSaleError as error:
@@ -99,6 +105,11 @@ class Operations:
         if made.is_repeated:
             response.headers[REPLAYED_HEADER] = "true"
         return ordered(made.order)
+
+
+def _shown(cart: Cart) -> Response:
+    """The cart as `CartView` writes it; FastAPI would validate it again first."""
+    return Response(view(cart).model_dump_json(), media_type="application/json")
 
 
 def _refused(error: OrderRefusedError) -> Problem:

@@ -11,7 +11,7 @@ from mambogo_chassis.database.errors import (
     DatabaseUnavailableError,
     PoolExhaustedError,
 )
-from mambogo_chassis.database.pool import Connection, Database, DatabaseHealth
+from mambogo_chassis.database.pool import Connection, Database, DatabaseHealth, Ends
 from mambogo_chassis.database.settings import DatabaseSettings
 from mambogo_chassis.database.wiring import use_database
 
@@ -24,6 +24,7 @@ __all__ = [
     "DatabaseSettings",
     "DatabaseTimeoutError",
     "DatabaseUnavailableError",
+    "Ends",
     "PoolExhaustedError",
     "use_database",
 ]

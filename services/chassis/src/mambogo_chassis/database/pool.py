@@ -15,10 +15,10 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -38,6 +38,8 @@ from mambogo_chassis.database.metrics import PoolCollector, PoolReading
 from mambogo_chassis.database.settings import DatabaseSettings
 
 Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+T = TypeVar("T")
 
 # psycopg's pool doubles the pause between attempts without a cap until this long has passed, then starts
 # afresh at the next request. Its default of 5 min can leave 2 min of silence after the database is back.
@@ -45,6 +47,18 @@ _RECONNECT_ROUND_SECONDS: Final = 2.0
 # An idle connection beyond `min` is given back after this long; arbitrary, shorter than NAT timeouts.
 _MAX_IDLE_SECONDS: Final = 120.0
 _CLOSE_TIMEOUT_SECONDS: Final = 2.0
+
+
+@dataclass(slots=True)
+class Ends:
+    """Statements that travel with BEGIN and COMMIT, and so cost no round trip of their own.
+
+    `rows` is what `first` returned, and None until then; `last` may be set while the transaction runs.
+    """
+
+    first: tuple[str, Parameters]
+    last: tuple[str, Parameters] | None = None
+    rows: list[TupleRow] | None = field(default=None, init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,9 @@ class Database:
         await self._pool.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
     @asynccontextmanager
-    async def transaction(self, *, timeout_seconds: float | None = None) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, *, timeout_seconds: float | None = None, ends: Ends | None = None
+    ) -> AsyncIterator[Connection]:
         """A transaction: committed when the block ends, rolled back when it raises.
 
         It lasts at most `timeout_seconds` (default: the setting), the wait for a connection not included;
@@ -130,7 +146,7 @@ class Database:
 
         Raises PoolExhaustedError, DatabaseUnavailableError, DatabaseTimeoutError, DatabaseContentionError.
         """
-        connection = await self._begin()
+        connection = await self._begin(ends)
         committing = False
         try:
             with self._watch(connection, timeout_seconds) as watch:
@@ -138,7 +154,7 @@ class Database:
                     yield connection
                     _refuse_aborted(connection)
                     committing = True
-                    await connection.commit()
+                    await _commit(connection, ends)
                 except psycopg.Error as error:
                     watch.raise_typed(error, committing=committing)
                     raise
@@ -164,6 +180,20 @@ class Database:
         finally:
             await self._give_back(connection)
 
+    async def read(self, query: str, parameters: Parameters = ()) -> list[TupleRow]:
+        """All rows of one statement that changes nothing, in one round trip.
+
+        On a connection that died while it was idle nothing was read: another one is asked. Raises as
+        `transaction` does.
+        """
+
+        async def ask(connection: Connection) -> list[TupleRow]:
+            return await (await connection.execute(query, parameters)).fetchall()
+
+        connection, rows = await self._first(ask, self._settings.db_transaction_timeout_seconds)
+        await self._give_back(connection)
+        return rows
+
     async def ping(self, *, timeout_seconds: float = 1.0) -> DatabaseHealth:
         """One round trip, never raising. A pool that is merely busy counts as up: its database answers."""
         started = time.monotonic()
@@ -176,16 +206,34 @@ class Database:
             return DatabaseHealth(up=False, detail=str(error), milliseconds=_since(started))
         return DatabaseHealth(up=True, detail="answers", milliseconds=_since(started))
 
-    async def _begin(self) -> Connection:
-        """Take a connection that answered BEGIN; those that died while idle are dropped on the way."""
+    async def _begin(self, ends: Ends | None) -> Connection:
+        async def begin(connection: Connection) -> None:
+            if ends is None:
+                await connection.execute("BEGIN")
+                return
+            async with connection.pipeline():
+                await connection.execute("BEGIN")
+                cursor = await connection.execute(*ends.first)
+            ends.rows = await cursor.fetchall()
+
+        # A connection lies dead or it does not: a long wait for BEGIN alone means that the server hangs.
+        settings = self._settings
+        bound = settings.db_pool_wait_seconds if ends is None else settings.db_transaction_timeout_seconds
+        connection, _ = await self._first(begin, bound)
+        return connection
+
+    async def _first(
+        self, work: Callable[[Connection], Awaitable[T]], timeout_seconds: float
+    ) -> tuple[Connection, T]:
+        """Take a connection on which `work` was done; those that died while idle are dropped on the way."""
         deadline = time.monotonic() + self._settings.db_pool_wait_seconds
         while True:
             connection = await self._take(deadline - time.monotonic())
             try:
-                # A connection lies dead or it does not: a long wait for BEGIN means that the server hangs.
-                with self._watch(connection, self._settings.db_pool_wait_seconds) as watch:
-                    await connection.execute("BEGIN")
+                with self._watch(connection, timeout_seconds) as watch:
+                    return connection, await work(connection)
             except psycopg.Error as error:
+                await _roll_back(connection)
                 await self._give_back(connection)
                 if watch.expired or not connection.closed or time.monotonic() >= deadline:
                     watch.raise_typed(error, committing=False)
@@ -193,8 +241,6 @@ class Database:
             except BaseException:
                 await self._give_back(connection)
                 raise
-            else:
-                return connection
 
     async def _take(self, wait_seconds: float) -> Connection:
         try:
@@ -312,6 +358,16 @@ def _refuse_aborted(connection: Connection) -> None:
             "a statement failed and its error was swallowed; nothing was committed",
             hint="let the error leave the transaction, or put the statement into connection.transaction()",
         )
+
+
+async def _commit(connection: Connection, ends: Ends | None) -> None:
+    if ends is None or ends.last is None:
+        await connection.commit()
+        return
+    # If the statement fails, the server skips COMMIT.
+    async with connection.pipeline():
+        await connection.execute(*ends.last)
+        await connection.execute("COMMIT")
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from psycopg.types.json import Jsonb
 
 from mambogo_chassis import failpoints
 from mambogo_chassis.database.errors import DatabaseContentionError
-from mambogo_chassis.database.pool import Connection, Database
+from mambogo_chassis.database.pool import Connection, Database, Ends, Parameters
 from mambogo_chassis.idempotency.errors import InProgressError, InvalidKeyError, KeyReusedError
 
 MAX_KEY_CHARACTERS: Final = 255
@@ -120,11 +121,8 @@ class IdempotencyStore:
         None does not mean that nobody else is at it: `execute` decides. Raises KeyReusedError and the errors
         of `Database.transaction`.
         """
-        # A transaction for one SELECT, because only BEGIN finds a connection that died while it was idle.
-        async with self._database.transaction() as connection:
-            cursor = await connection.execute(_FIND, {"user": request.user, "key": request.key})
-            row = await cursor.fetchone()
-        return _replay(request, row) if row is not None else None
+        rows = await self._database.read(_FIND, {"user": request.user, "key": request.key})
+        return _replay(request, rows[0]) if rows else None
 
     async def execute(self, request: Request, work: Work) -> Answer:
         """Do `work` once in a transaction of its own, or answer as the first time.
@@ -134,13 +132,13 @@ class IdempotencyStore:
         and the errors of `Database.transaction`.
         """
         try:
-            async with self._database.transaction() as connection:
-                if not await self._claim(connection, request):
+            async with self._claiming(request) as (connection, claim):
+                if not claim.rows:
                     return await self._stored(connection, request)
                 answer = await work(connection)
                 if answer.status >= 400:
                     raise _NotStoredError(answer)
-                await self._store(connection, request, answer)
+                claim.last = _storing(request, answer)
                 await failpoints.reach("idempotency.stored")
         except _NotStoredError as signal:
             answer = signal.answer
@@ -156,28 +154,35 @@ class IdempotencyStore:
 
     async def _remember(self, request: Request, refusal: Answer) -> Answer:
         """Store a refusal whose transaction was rolled back, unless another request was faster."""
-        async with self._database.transaction() as connection:
-            if not await self._claim(connection, request):
+        async with self._claiming(request) as (connection, claim):
+            if not claim.rows:
                 return await self._stored(connection, request)
-            await self._store(connection, request, refusal)
+            claim.last = _storing(request, refusal)
         return refusal
 
-    async def _claim(self, connection: Connection, request: Request) -> bool:
-        """Whether this transaction owns the key now; waits for another's end up to the lock timeout."""
+    @asynccontextmanager
+    async def _claiming(self, request: Request) -> AsyncIterator[tuple[Connection, Ends]]:
+        """A transaction that begins with a claim on the key; with rows where it owns the key now.
+
+        It waits for another's end up to the lock timeout.
+        """
         parameters = {
             "user": request.user,
             "key": request.key,
             "fingerprint": request.fingerprint,
             "seconds": self._retention_seconds,
         }
+        claim = Ends(first=(_CLAIM, parameters))
         try:
-            cursor = await connection.execute(_CLAIM, parameters)
-        except psycopg.errors.LockNotAvailable as error:
-            raise InProgressError(
-                "The first request with this Idempotency-Key is still running.",
-                hint="try again with the same key",
-            ) from error
-        return await cursor.fetchone() is not None
+            async with self._database.transaction(ends=claim) as connection:
+                yield connection, claim
+        except DatabaseContentionError as error:
+            if claim.rows is None and isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise InProgressError(
+                    "The first request with this Idempotency-Key is still running.",
+                    hint="try again with the same key",
+                ) from error
+            raise
 
     async def _stored(self, connection: Connection, request: Request) -> Answer:
         cursor = await connection.execute(_READ, {"user": request.user, "key": request.key})
@@ -187,17 +192,16 @@ class IdempotencyStore:
             raise DatabaseContentionError("the key expired while it was read", hint="try again")
         return _replay(request, row)
 
-    async def _store(self, connection: Connection, request: Request, answer: Answer) -> None:
-        await connection.execute(
-            _STORE,
-            {
-                "user": request.user,
-                "key": request.key,
-                "status": answer.status,
-                "headers": Jsonb(dict(answer.headers)),
-                "body": answer.body,
-            },
-        )
+
+def _storing(request: Request, answer: Answer) -> tuple[str, Parameters]:
+    """The statement that keeps the answer; it travels with COMMIT."""
+    return _STORE, {
+        "user": request.user,
+        "key": request.key,
+        "status": answer.status,
+        "headers": Jsonb(dict(answer.headers)),
+        "body": answer.body,
+    }
 
 
 def _replay(request: Request, row: Sequence[Any]) -> Answer:

@@ -119,19 +119,20 @@ class Reserving:
         await self._carry_out(connection, self._rows, rules.give_back(existing, absent, reason))
 
     async def _carry_out(self, connection: Connection, rows: WorkingSet, decision: Decision) -> None:
-        """Write what was decided, and keep `rows` true."""
+        """Write what was decided, in one round trip, and keep `rows` true."""
         reservation, movement = decision.reservation, decision.movement
-        if movement is not None:
-            await tables.move(connection, reservation.order_id, reservation.lines, movement)
-            for line in reservation.lines:
-                rows.on_hand[line.product_id] += line.quantity * movement.change.on_hand
-            await failpoints.reach("inventory.moved")
-        if decision.is_new:
-            await tables.write_reservation(connection, reservation)
-            rows.reservations[reservation.order_id] = reservation
-        if decision.is_told:
-            subject = str(reservation.order_id)
-            await self._outbox.append(connection, outcome_of(reservation), subject=subject)
+        async with connection.pipeline():
+            if movement is not None:
+                await tables.move(connection, reservation.order_id, reservation.lines, movement)
+                for line in reservation.lines:
+                    rows.on_hand[line.product_id] += line.quantity * movement.change.on_hand
+                await failpoints.reach("inventory.moved")
+            if decision.is_new:
+                await tables.write_reservation(connection, reservation)
+                rows.reservations[reservation.order_id] = reservation
+            if decision.is_told:
+                subject = str(reservation.order_id)
+                await self._outbox.append(connection, outcome_of(reservation), subject=subject)
         rows.decisions.append(decision)
 
 

@@ -83,21 +83,14 @@ class Due:
 
 
 async def insert(
-    connection: Connection,
-    *,
-    order_id: UUID,
-    user_id: str,
-    currency: str,
-    total_minor: int,
-    lines: Sequence[Line],
-    sweep_after: object,
+    connection: Connection, order: Order, lines: Sequence[Line], *, sweep_after: object
 ) -> Order:
-    """A new order, PENDING; `sweep_after` is a timedelta."""
+    """Store a new order; it comes back with the database's times. `sweep_after` is a timedelta."""
     parameters = {
-        "order_id": order_id,
-        "user_id": user_id,
-        "currency": currency,
-        "total_minor": total_minor,
+        "order_id": order.order_id,
+        "user_id": order.user_id,
+        "currency": order.currency,
+        "total_minor": order.total_minor,
         "sweep_after": sweep_after,
         "positions": list(range(len(lines))),
         "products": [line.product_id for line in lines],

@@ -6,7 +6,7 @@ The transaction is the caller's: a request's, or that of a batch of events.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from mambogo_chassis import failpoints
@@ -73,14 +73,22 @@ class Mover:
 
     async def _store(self, connection: Connection, order: Order, move: Move) -> Order:
         patience = self._patience()
-        moved = await orders.move(
-            connection,
-            order.order_id,
-            to=move.to,
-            reason=move.reason,
-            payment_id=move.payment_id,
-            sweep_after=patience.resend_after if move.to in WAITING else None,
+        payment_id = move.payment_id or order.payment_id
+        event = event_of(
+            replace(
+                order, state=move.to, reason=move.reason, payment_id=payment_id, sequence=order.sequence + 1
+            )
         )
+        # The row is locked, so this is what it will be; the event waits for its statement: one round trip.
+        async with connection.pipeline():
+            await self._outbox.append(connection, event, subject=str(order.order_id))
+            moved = await orders.move(
+                connection,
+                order.order_id,
+                to=move.to,
+                reason=move.reason,
+                payment_id=move.payment_id,
+                sweep_after=patience.resend_after if move.to in WAITING else None,
+            )
         await failpoints.reach("order.moved")
-        await self._outbox.append(connection, event_of(moved), subject=str(moved.order_id))
         return moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from mambogo_chassis.database import Connection
 from mambogo_chassis.events import Outbox
 from mambogo_order.adapters import orders
 from mambogo_order.adapters.events import event_of
-from mambogo_order.domain.model import Order
+from mambogo_order.domain.model import Order, State
 from mambogo_order.domain.placing import Draft, Quote, Wish, draft, require_distinct
 from mambogo_order.domain.sweeping import Patience
 
@@ -39,15 +40,13 @@ class Placer:
 
     async def place(self, connection: Connection, user_id: str, wanted: Draft) -> Order:
         """Store a priced order and its event in the caller's transaction."""
-        order = await orders.insert(
-            connection,
-            order_id=uuid4(),
-            user_id=user_id,
-            currency=wanted.currency,
-            total_minor=wanted.total_minor,
-            lines=wanted.lines,
-            sweep_after=self._patience().resend_after,
-        )
+        now = datetime.now(UTC)
+        order = Order(uuid4(), user_id, State.PENDING, 1, wanted.currency, wanted.total_minor, now, now)
+        event = event_of(order, wanted.lines)
+        # The event waits for the order's statement: both are one round trip.
+        async with connection.pipeline():
+            await self._outbox.append(connection, event, subject=str(order.order_id))
+            sweep_after = self._patience().resend_after
+            order = await orders.insert(connection, order, wanted.lines, sweep_after=sweep_after)
         await failpoints.reach("order.inserted")
-        await self._outbox.append(connection, event_of(order, wanted.lines), subject=str(order.order_id))
         return order

@@ -14,12 +14,13 @@ async def record(
     connection: Connection, outbox: Outbox, change: Change, *, traceparent: str | None = None
 ) -> None:
     """Nothing is written for what changes nothing; the order is told all the same, if it is to be."""
-    if change.is_new:
-        await tables.write(connection, change.payment, is_due=change.is_work)
-    for what in change.told:
-        await outbox.append(
-            connection,
-            told(change.payment, what),
-            subject=str(change.payment.order_id),
-            traceparent=traceparent,
-        )
+    async with connection.pipeline():
+        if change.is_new:
+            await tables.write(connection, change.payment, is_due=change.is_work)
+        for what in change.told:
+            await outbox.append(
+                connection,
+                told(change.payment, what),
+                subject=str(change.payment.order_id),
+                traceparent=traceparent,
+            )

@@ -1,4 +1,4 @@
-"""Products and prices in PostgreSQL. Every function runs in its caller's transaction or connection.
+"""Products and prices in PostgreSQL, in the caller's transaction; some reads ask the database by themselves.
 
 Callers may catch SkuTakenError; what `database.errors` says about the weather passes through.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from mambogo_chassis.database import Connection
+from mambogo_chassis.database import Connection, Database
 from psycopg import errors as pg
 
 from mambogo_product.domain.products import Draft, PricePoint, Product, SkuTakenError
@@ -63,10 +63,9 @@ async def find(connection: Connection, product_id: UUID, *, for_update: bool = F
     return _product(row) if row else None
 
 
-async def find_all(connection: Connection, product_ids: Sequence[UUID]) -> dict[UUID, Product]:
+async def find_all(database: Database, product_ids: Sequence[UUID]) -> dict[UUID, Product]:
     """Those of the named products that exist."""
-    cursor = await connection.execute(_FIND_ALL, (list(product_ids),))
-    return {row[0]: _product(row) for row in await cursor.fetchall()}
+    return {row[0]: _product(row) for row in await database.read(_FIND_ALL, (list(product_ids),))}
 
 
 async def page(
@@ -92,9 +91,9 @@ async def page(
     return [(row[0], _product(row[1:])) for row in await cursor.fetchall()]
 
 
-async def categories(connection: Connection) -> list[tuple[str, int]]:
+async def categories(database: Database) -> list[tuple[str, int]]:
     """Each category with the number of its active products."""
-    return [(row[0], row[1]) for row in await (await connection.execute(_CATEGORIES)).fetchall()]
+    return [(row[0], row[1]) for row in await database.read(_CATEGORIES)]
 
 
 async def prices(connection: Connection, product_id: UUID, *, before: int, count: int) -> list[PricePoint]:

@@ -80,8 +80,7 @@ class Catalogue:
 
     async def categories(self) -> list[tuple[str, int]]:
         """Each category with the number of its active products."""
-        async with self._database.transaction() as connection:
-            return await tables.categories(connection)
+        return await tables.categories(self._database)
 
     async def prices(self, product_id: UUID, *, before: int, count: int) -> list[PricePoint] | None:
         """A page of a product's prices, the newest first; None if there is no such product."""
@@ -94,8 +93,7 @@ class Catalogue:
     async def quotes(self, product_ids: Sequence[UUID]) -> Quotes:
         """What the products cost now: from the database and not from the cache, because money follows."""
         asked = list(dict.fromkeys(product_ids))
-        async with self._database.transaction() as connection:
-            found = await tables.find_all(connection, asked)
+        found = await tables.find_all(self._database, asked)
         quotes = Quotes(
             [found[product_id] for product_id in asked if product_id in found],
             [product_id for product_id in asked if product_id not in found],
