@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +18,23 @@ import pytest
 from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
-from mambogo_testkit.faults import (
-    Blackhole,
-    CutReply,
-    CutRequest,
-    Fault,
-    Garbage,
-    HalfOpen,
-    Latency,
-    Reset,
-    Slice,
-)
+from mambogo_testkit.faults import Blackhole, Fault
 from mambogo_testkit.proxy import FaultProxy
 
 import bookings
 from mambogo_chassis.database import DatabaseSettings
+from support.bad_ways import FAULTS
 from support.booking import make_booking, records, serving, settings
 from support.data import eventually
 from support.issuer import Issuer, issuer
 from support.processes import EXAMPLES, service_process
 from support.running import Running
 
-# A proxy in front of the one broker is used by one test at a time, so workers wait for each other.
+# A proxy in front of the one broker is used by two tests at a time, so more workers wait for each other.
 pytestmark = pytest.mark.timeout(300)
 
 # The sum of a request's own bounds is about 7 s (pool, BEGIN, transaction); the rest is for a busy machine.
 BOUND_SECONDS = 30.0
-
-FAULTS: dict[str, Callable[[], Fault]] = {
-    "hanging": Blackhole,
-    "hanging before it hears anything": lambda: Blackhole(on="request"),
-    "slow": lambda: Latency(0.3),
-    "in pieces": lambda: Slice(7, 0.001),
-    "garbage": Garbage,
-    "reset": Reset,
-    "cut after the request": CutRequest,
-    "cut in a reply": lambda: CutReply(40),
-    "half-open": HalfOpen,
-}
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +150,44 @@ async def test_a_hundred_first_requests_are_served_or_told_to_come_again(
         assert all(answer.headers["retry-after"] == "1" for answer in refused)
         assert len(tokens.server.requests) == 1  # the keys were read once for all of them
         assert len(await records(topics, "bookings", len(served))) == len(served)
+
+
+@pytest.mark.parametrize("way", ["refused", "hanging"])
+async def test_a_hundred_first_requests_without_a_database_are_told_to_come_again_and_then_served(
+    tokens: Issuer, postgres_database: FreshDatabase, topics: TopicSpace, way: str
+) -> None:
+    keys = [f"k-{number}" for number in range(100)]
+    with FaultProxy(postgres_database.host, postgres_database.port) as proxy, ExitStack() as away:
+        used = settings(
+            tokens,
+            postgres_database,
+            topics.bootstrap_servers,
+            kafka_prefix=topics.prefix,
+            **short_bounds(db_host=proxy.host, db_port=proxy.port),
+        )
+        away.enter_context(proxy.refuse() if way == "refused" else proxy.inject(Blackhole()))
+        async with serving(used) as sample:
+            started = time.monotonic()
+            answers = await asyncio.gather(*(make_booking(sample, tokens, key=key) for key in keys))
+            assert time.monotonic() - started < BOUND_SECONDS
+            assert {answer.status_code for answer in answers} == {503}
+            assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+            assert (await sample.client.get("/actuator/health/readiness")).status_code == 200
+            assert (await sample.client.get("/actuator/health/liveness")).status_code == 200
+            away.close()
+            await asyncio.gather(*(book(sample, tokens, key) for key in keys))
+            assert len(await records(topics, "bookings", 100)) == 100
+
+
+async def book(sample: Running, tokens: Issuer, key: str) -> None:
+    """Try as a client does that heeds what it is told, until it is served."""
+
+    async def booked() -> bool:
+        answer = await make_booking(sample, tokens, key=key)
+        assert answer.status_code in (201, 409, 503), answer.text
+        return answer.status_code == 201
+
+    await eventually(f"the booking of {key}", booked)
 
 
 def test_sigterm_ends_a_service_whose_database_and_broker_hang(tmp_path: Path) -> None:

@@ -6,27 +6,14 @@ import time
 from collections.abc import Callable
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mambogo_chassis import tracing
 from mambogo_chassis.tracing import TraceContext, child_of, make_tracer, parse
-from support.faults import FaultServer, answer, fault_server, hang
+from support.collector import endpoint_of, spans_of
+from support.faults import answer, fault_server, hang
 from support.running import Settings, running
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-def spans_of(server: FaultServer) -> list[dict[str, str]]:
-    found = []
-    for request in server.requests:
-        message = ExportTraceServiceRequest.FromString(request.body)
-        for resource in message.resource_spans:
-            for scope in resource.scope_spans:
-                found += [
-                    {"name": span.name, "trace": span.trace_id.hex(), "parent": span.parent_span_id.hex()}
-                    for span in scope.spans
-                ]
-    return found
 
 
 def test_a_child_keeps_trace_flag_and_state() -> None:
@@ -55,29 +42,25 @@ def test_an_oversized_state_is_dropped() -> None:
 
 @pytest.mark.parametrize("make_parent", [lambda: parse(PARENT), lambda: None])
 def test_without_an_endpoint_nothing_is_recorded(make_parent: Callable[[], TraceContext | None]) -> None:
-    _, span = make_tracer("s", "1", None, 1.0).start(make_parent(), server=True)
+    _, span = make_tracer("s", "1", None, 1.0).start(make_parent(), "server")
     assert span is None
 
 
 async def test_a_requests_span_reaches_the_collector_under_its_route() -> None:
     with fault_server(answer(b"")) as collector:
-        settings = Settings(otlp_endpoint=f"{collector.url}/v1/traces", trace_sample_ratio=0.0)
+        settings = Settings(otlp_endpoint=endpoint_of(collector), trace_sample_ratio=0.0)
         async with running(settings=settings) as service:
             await service.client.get("/nowhere", headers={"traceparent": PARENT})
             await service.client.get("/nowhere")  # its own root: not sampled
         # Closing has flushed.
-        assert spans_of(collector) == [
-            {
-                "name": "GET unmatched",
-                "trace": "0af7651916cd43dd8448eb211c80319c",
-                "parent": "b7ad6b7169203331",
-            }
-        ]
+        [span] = spans_of(collector)
+        assert (span.name, span.kind) == ("GET unmatched", "server")
+        assert (span.trace, span.parent) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
 async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
     with fault_server(hang) as collector:
-        settings = Settings(otlp_endpoint=f"{collector.url}/v1/traces", trace_sample_ratio=1.0)
+        settings = Settings(otlp_endpoint=endpoint_of(collector), trace_sample_ratio=1.0)
         async with running(settings=settings) as service:
             for _ in range(50):
                 assert (await service.client.get("/nowhere")).status_code == 404
@@ -90,9 +73,9 @@ async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
 async def test_memory_stays_bounded_while_the_collector_is_gone() -> None:
     with fault_server() as collector:
         collector.stop_listening()
-        tracer = make_tracer("s", "1", f"{collector.url}/v1/traces", 1.0)
+        tracer = make_tracer("s", "1", endpoint_of(collector), 1.0)
         for _ in range(tracing._QUEUE_SPANS * 3):
-            _, span = tracer.start(None, server=True)
+            _, span = tracer.start(None, "server")
             assert span is not None
             span.finish("GET /", {}, error=False)
         tracer.close()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -39,6 +39,9 @@ _PASSING: Final = (
     exceptions.InvalidResponse,
     exceptions.MasterDownError,
 )
+# The same, said by a code that redis-py has no class for: its disk is full, its replicas are gone, a script
+# runs for too long.
+_PASSING_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "CLUSTERDOWN ")
 
 
 class RedisSettings(BaseModel):
@@ -60,6 +63,30 @@ class RedisSettings(BaseModel):
     redis_pool_max: int = Field(default=20, ge=1, le=1000)
 
 
+class _Connection(Connection):
+    """A connection that whatever speaks no Redis ends with a `RedisError`.
+
+    redis-py lets some errors of its parser out as they are, and keeps a connection whose handshake broke off
+    with one: its next user would be on another database, and unauthenticated.
+    """
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        try:
+            await super().on_connect_check_health(check_health)
+        except exceptions.ConnectionError:
+            raise
+        except Exception as error:
+            raise exceptions.ConnectionError(f"handshake: {type(error).__name__}: {error}") from error
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*arguments, **options)
+        except RedisError:
+            raise
+        except Exception as error:
+            raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from error
+
+
 class RedisUnavailableError(ChassisError):
     """Redis could not serve this piece of work now."""
 
@@ -72,6 +99,7 @@ def connect(settings: RedisSettings) -> Redis:
     """A client that connects when it is first used. Its errors are redis-py's own, each raised at once."""
     password = settings.redis_password
     pool = BlockingConnectionPool(
+        connection_class=_Connection,
         host=settings.redis_host,
         port=settings.redis_port,
         db=settings.redis_database,
@@ -111,7 +139,7 @@ def use_redis(service: Service[Any], *, readiness: bool = False) -> Redis:
 
 
 def _translated(error: Exception) -> ChassisError | None:
-    if not isinstance(error, _PASSING):
+    if not isinstance(error, _PASSING) and not str(error).startswith(_PASSING_CODES):
         return None
     made = RedisUnavailableError(f"{type(error).__name__}: {error}", hint="is Redis reachable, and awake?")
     made.__cause__ = error

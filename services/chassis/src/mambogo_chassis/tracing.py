@@ -13,12 +13,12 @@ import random
 import re
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanKind
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -29,6 +29,9 @@ _QUEUE_SPANS: Final = 2048
 _EXPORT_TIMEOUT_SECONDS: Final = 2.0
 # A collector that hangs may hold the process's end up for this long, and no longer.
 _SHUTDOWN_SECONDS: Final = 2.0
+
+# OpenTelemetry's kinds: who asks and who answers, who sends an event and who takes it.
+Kind = Literal["server", "client", "producer", "consumer"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +84,14 @@ class SpanHandle(Protocol):
 class Tracer(Protocol):
     """Starts spans; `NoTracer` is the one without an exporter."""
 
-    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
-        """This hop's context, and its span if it is recorded."""
+    @property
+    def is_recording(self) -> bool:
+        """Whether spans go anywhere: what costs something to find out for them is else left out."""
+
+    def start(
+        self, parent: TraceContext | None, kind: Kind, *, started_ns: int | None = None
+    ) -> tuple[TraceContext, SpanHandle | None]:
+        """This hop's context, and its span if it is recorded; it began now, or at a Unix time."""
 
     def close(self) -> None:
         """Send what is left, within a bound."""
@@ -91,7 +100,11 @@ class Tracer(Protocol):
 class NoTracer:
     """Carries contexts on and records nothing."""
 
-    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
+    is_recording = False
+
+    def start(
+        self, parent: TraceContext | None, kind: Kind, *, started_ns: int | None = None
+    ) -> tuple[TraceContext, SpanHandle | None]:
         """A child context without a span."""
         return child_of(parent), None
 
@@ -127,16 +140,19 @@ def make_tracer(
 class OpenTelemetryTracer:
     """Spans of the OpenTelemetry SDK under our own contexts."""
 
+    is_recording = True
+
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("mambogo_chassis")
 
-    def start(self, parent: TraceContext | None, *, server: bool) -> tuple[TraceContext, SpanHandle | None]:
+    def start(
+        self, parent: TraceContext | None, kind: Kind, *, started_ns: int | None = None
+    ) -> tuple[TraceContext, SpanHandle | None]:
         """Start a span below `parent`; the provider's sampler decides whether it is recorded."""
-        from opentelemetry.trace import SpanKind
-
-        kind = SpanKind.SERVER if server else SpanKind.CLIENT
-        span = self._tracer.start_span("HTTP", context=_otel_context(parent), kind=kind)
+        span = self._tracer.start_span(
+            kind, context=_otel_context(parent), kind=_otel_kind(kind), start_time=started_ns
+        )
         ids = span.get_span_context()
         context = TraceContext(
             f"{ids.trace_id:032x}",
@@ -169,6 +185,12 @@ class _Span:
         if error:
             self._span.set_status(StatusCode.ERROR)
         self._span.end()
+
+
+def _otel_kind(kind: Kind) -> SpanKind:
+    from opentelemetry.trace import SpanKind
+
+    return SpanKind[kind.upper()]
 
 
 def _otel_context(parent: TraceContext | None) -> Context:

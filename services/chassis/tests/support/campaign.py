@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import mambogo_chassis
 from mambogo_chassis.failpoint_actions import CRASH_STATUS
 from support.audit import Evidence
 from support.pipeline import committed_lag, read_all
+from support.starting import Child, Starter
 
 SHOP_PLACES = (
     "idempotency.stored",
@@ -73,17 +73,21 @@ class Tree:
         subprocess.run(command, cwd=target, env=environ, check=True, capture_output=True)
         return Tree(target / "src", target / "sample")
 
+    @property
+    def search_path(self) -> str:
+        """Where its programs are imported from."""
+        return f"{self.source}:{self.sample}"
+
 
 @dataclass(slots=True)
 class Process:
     """A process that is started again whenever it dies at a failpoint, with the next one on its list."""
 
-    tree: Tree
     command: list[str]
     places: list[str]
     log: Path
     crashes: Counter[str] = field(default_factory=Counter)
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Child | None = None
     _place: str | None = None
 
     @property
@@ -91,7 +95,7 @@ class Process:
         """Whether it died at every place on its list."""
         return self._place is None and not self.places
 
-    def tend(self) -> None:
+    def tend(self, starter: Starter) -> None:
         """Start it, or start it again."""
         if self._process is not None:
             status = self._process.poll()
@@ -103,16 +107,15 @@ class Process:
             assert self._place is not None
             self.crashes[self._place] += 1
         self._place = self.places.pop(0) if self.places else None
-        self._process = self._start()
+        self._process = self._start(starter)
 
-    def finish(self) -> None:
+    def finish(self, starter: Starter) -> None:
         """From now on run without failpoints."""
         self.places.clear()
         if self._place is not None and self._process is not None:
             self._process.kill()
-            self._process.wait()
             self._process = None
-        self.tend()
+        self.tend(starter)
 
     def stop(self) -> None:
         """SIGTERM, and the clean end that it has to be answered with."""
@@ -120,25 +123,12 @@ class Process:
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(30) == 0, self.log.read_text()[-3000:]
 
-    def kill(self) -> None:
-        """Leave nothing behind."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        environ = {**os.environ, "PYTHONPATH": f"{self.tree.source}:{self.tree.sample}"}
-        environ["SPRING_PROFILES_ACTIVE"] = "test"
+    def _start(self, starter: Starter) -> Child:
+        environment = {"SPRING_PROFILES_ACTIVE": "test"}
         if self._place is not None:
             hit = _HITS[self._place.partition(".")[0]]
-            environ["MAMBOGO_FAILPOINTS"] = f"{self._place}=crash@{hit}"
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, str(self.tree.sample / self.command[0]), *self.command[1:]],
-                env=environ,
-                stdout=log,
-                stderr=log,
-            )
+            environment["MAMBOGO_FAILPOINTS"] = f"{self._place}=crash@{hit}"
+        return starter.start(*self.command, environment=environment, log=self.log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +152,11 @@ class Campaign:
         self._group = topics.name("ledger")
         self._history = directory / "history.ndjson"
         self._stop_file = directory / "stop"
+        self._directory = directory
         self._port = free_port()
         common = [database.dsn, self._bootstrap_servers, self._topic]
-        self._shop = Process(tree, ["shop.py", str(self._port), *common], [], directory / "shop.log")
-        self._ledger = Process(tree, ["ledger.py", *common, self._group], [], directory / "ledger.log")
+        self._shop = Process(["shop.py", str(self._port), *common], [], directory / "shop.log")
+        self._ledger = Process(["ledger.py", *common, self._group], [], directory / "ledger.log")
         self._tree = tree
 
     def run(self, *, operations: int, rounds: int, unreachable: str | None = None) -> Outcome:
@@ -178,47 +169,40 @@ class Campaign:
                 place for place in places if unreachable is None or not place.startswith(unreachable)
             ]
             process.places.extend(reachable * rounds)
-        buying = self._start_clients(operations)
-        try:
-            self._tend_until_bought(buying)
-            self._shop.finish()
-            self._ledger.finish()
-            self._await_stillness()
+        with Starter(self._tree.search_path, self._directory / "starter.log") as starter:
+            self._tend_until_bought(starter, self._start_clients(starter, operations))
+            self._shop.finish(starter)
+            self._ledger.finish(starter)
+            self._await_stillness(starter)
             self._shop.stop()
             self._ledger.stop()
-        finally:
-            for process in (self._shop, self._ledger):
-                process.kill()
-            buying.kill()
-            buying.wait()
         return self._collect()
 
-    def _start_clients(self, operations: int) -> subprocess.Popen[bytes]:
-        program = str(self._tree.sample / "client.py")
-        numbers = [str(operations), str(_CLIENTS)]
-        return subprocess.Popen(
-            [sys.executable, program, str(self._port), str(self._history), str(self._stop_file), *numbers]
-        )
+    def _start_clients(self, starter: Starter, operations: int) -> Child:
+        files = str(self._history), str(self._stop_file)
+        numbers = str(operations), str(_CLIENTS)
+        log = self._directory / "client.log"
+        return starter.start("client.py", str(self._port), *files, *numbers, environment={}, log=log)
 
-    def _tend_until_bought(self, buying: subprocess.Popen[bytes]) -> None:
+    def _tend_until_bought(self, starter: Starter, buying: Child) -> None:
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while buying.poll() is None:
             left = self._shop.places, self._ledger.places
             assert time.monotonic() < deadline, f"clients did not end; not reached yet: {left}"
-            self._shop.tend()
-            self._ledger.tend()
+            self._shop.tend(starter)
+            self._ledger.tend(starter)
             if self._shop.is_done and self._ledger.is_done:
                 self._stop_file.touch()
             time.sleep(0.02)
-        assert buying.returncode == 0
+        assert buying.poll() == 0
 
-    def _await_stillness(self) -> None:
+    def _await_stillness(self, starter: Starter) -> None:
         """Until everything has arrived, or nothing has moved for a while (a planted bug lost it)."""
         last, since = (-1, -1), time.monotonic()
         deadline = since + _TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            self._shop.tend()
-            self._ledger.tend()
+            self._shop.tend(starter)
+            self._ledger.tend(starter)
             left = self._pending(), committed_lag(self._bootstrap_servers, self._topic, self._group)
             if left == (0, 0):
                 return

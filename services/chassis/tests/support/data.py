@@ -119,6 +119,9 @@ def event_settings(bootstrap_servers: str, **changes: Any) -> EventSettings:
         **{
             "kafka_bootstrap_servers": bootstrap_servers,
             "relay_idle_seconds": 0.1,
+            # A stop waits for a poll, and a fault of the broker for a socket.
+            "consumer_poll_seconds": 0.1,
+            "kafka_socket_timeout_seconds": 2.5,
             "consumer_retry_seconds": 0.01,
             "consumer_backoff_seconds": 0.05,
             "consumer_backoff_max_seconds": 0.5,

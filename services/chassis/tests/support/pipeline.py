@@ -16,6 +16,7 @@ from mambogo_chassis.events import CloudEvent, EventConsumer, KafkaPublisher, Ou
 from mambogo_chassis.events.consuming import to_record
 from mambogo_chassis.events.envelope import new_event_id, utc_now
 from mambogo_chassis.events.records import InboundRecord
+from mambogo_chassis.tracing import Tracer
 from support.data import (
     PATIENCE_SECONDS,
     OrderPlaced,
@@ -58,7 +59,9 @@ class Pipeline:
         self.outbox = Outbox(self.events, source="/mambogo/tests")
         self._running: list[tuple[Relay | EventConsumer, asyncio.Task[None]]] = []
 
-    def relay(self, *, registry: CollectorRegistry | None = None, **settings: Any) -> Relay:
+    def relay(
+        self, *, registry: CollectorRegistry | None = None, tracer: Tracer | None = None, **settings: Any
+    ) -> Relay:
         """A relay of its own producer; not running."""
         return Relay(
             self.database,
@@ -66,6 +69,7 @@ class Pipeline:
             settings=event_settings(self.bootstrap_servers, **settings),
             outbox=self.outbox,
             registry=registry or CollectorRegistry(),
+            tracer=tracer,
         )
 
     def run_relay(self, relay: Relay | None = None) -> asyncio.Task[None]:
@@ -81,6 +85,7 @@ class Pipeline:
         registry: CollectorRegistry | None = None,
         group: str | None = None,
         database: Database | None = None,
+        tracer: Tracer | None = None,
         **settings: Any,
     ) -> EventConsumer:
         """A consumer whose effect is a row in `effect`; not running."""
@@ -91,6 +96,7 @@ class Pipeline:
             outbox=self.outbox,
             settings=event_settings(self.bootstrap_servers, **settings),
             registry=registry or CollectorRegistry(),
+            tracer=tracer,
         )
         consumer.on(OrderPlaced)(write_effect)
         return consumer
@@ -115,9 +121,9 @@ class Pipeline:
         """Put raw records into the topic."""
         produce(self.bootstrap_servers, self.topic, *values, key=key, headers=headers)
 
-    def event(self, order_id: str, *, event_id: str | None = None, amount: int = 1) -> bytes:
-        """A well-formed record."""
-        return event_of(order_id, event_id=event_id, amount=amount)
+    def event(self, order_id: str, **changes: Any) -> bytes:
+        """A well-formed record; `changes` are those of `event_of`."""
+        return event_of(order_id, **changes)
 
     async def effects(self) -> list[str]:
         """The orders that took effect, in the order in which they did."""
@@ -173,7 +179,9 @@ def produce(
     assert producer.flush(30) == 0
 
 
-def event_of(order_id: str, *, event_id: str | None = None, amount: int = 1) -> bytes:
+def event_of(
+    order_id: str, *, event_id: str | None = None, amount: int = 1, traceparent: str | None = None
+) -> bytes:
     """A well-formed record of the sample event."""
     return CloudEvent[OrderPlaced](
         id=event_id or new_event_id(),
@@ -181,6 +189,7 @@ def event_of(order_id: str, *, event_id: str | None = None, amount: int = 1) -> 
         type="com.mambogo.order.placed.v1",
         subject=order_id,
         time=utc_now(),
+        traceparent=traceparent,
         data=OrderPlaced(order_id=order_id, amount=amount),
     ).encode()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RUN_SECONDS = 110
+# Of the installed plugins those that these tests use: loading all takes longer than the tests.
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider")
 
 
 def run_with_plant(directory: Path, file: str, sound: str, planted: str, *tests: str) -> int:
@@ -20,9 +22,9 @@ def run_with_plant(directory: Path, file: str, sound: str, planted: str, *tests:
     assert source.count(sound) == 1, f"the plant no longer applies to {file}"
     (package / file).write_text(source.replace(sound, planted))
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-q", "-x", *PLUGINS, *tests],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(directory)},
+        env={**os.environ, "PYTHONPATH": str(directory), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         timeout=RUN_SECONDS,
         check=False,

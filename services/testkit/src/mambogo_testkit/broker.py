@@ -54,11 +54,11 @@ class RemoteFleet:
         return Running.from_json(self._ask("get", kind))
 
     def own(self, kind: str) -> Running:
-        """Return a new dependency, ready."""
+        """Return a dependency, ready, that nobody else gets."""
         return Running.from_json(self._ask("own", kind))
 
     def release(self, running: Running) -> None:
-        """Have the owner remove what `own` returned."""
+        """Give back what `own` returned."""
         self._ask("release", running.to_json())
 
     def close(self) -> None:

@@ -1,4 +1,8 @@
-"""One set of dependencies per run: started on demand, in parallel, by the process that owns them."""
+"""One set of dependencies per run: started on demand, in parallel, by the process that owns them.
+
+A dependency that a test has broken is mended for the next test that wants one for itself: a JVM that starts
+costs many times what its thawing does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import docker
+import docker.errors
 
 from mambogo_testkit.dependencies import config_server, eureka, kafka, keycloak, postgres, redis
 from mambogo_testkit.engine import Engine, connect, sweep
@@ -56,10 +61,10 @@ class Supplier(Protocol):
         """Return the run's shared dependency of that kind, ready."""
 
     def own(self, kind: str) -> Running:
-        """Return a new dependency, ready, that nobody else gets."""
+        """Return a dependency, ready, that nobody else gets before it is released."""
 
     def release(self, running: Running) -> None:
-        """Remove what `own` returned."""
+        """Take back what `own` returned, in whatever state it is."""
 
     def close(self) -> None:
         """Remove everything that this supplier started."""
@@ -72,6 +77,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._shared: dict[str, Future[Running]] = {}
+        self._released: list[Running] = []
         self._pool = ThreadPoolExecutor(_PARALLEL_STARTS, thread_name_prefix="testkit")
 
     def want(self, kinds: Iterable[str]) -> None:
@@ -87,12 +93,31 @@ class Fleet:
         return self._shared[kind].result()
 
     def own(self, kind: str) -> Running:
-        """Start another one; raises TestkitError."""
-        return self._start(kind, shared=False)
+        """Mend one that was released, or start another one; raises TestkitError."""
+        released = self._take_released(kind)
+        if released is None:
+            return self._start(kind, shared=False)
+        engine = self._connected()
+        try:
+            KINDS[kind].server(released, engine.client, shared=False).mend()
+        except (TestkitError, docker.errors.DockerException):
+            # Whatever the last test did to it is not this one's business.
+            engine.remove(released.containers)
+            return self._start(kind, shared=False)
+        return released
 
     def release(self, running: Running) -> None:
-        """Remove what `own` returned."""
-        self._connected().remove(running.containers)
+        """Take it back as it is; it is mended when it is wanted again."""
+        with self._lock:
+            self._released.append(running)
+
+    def _take_released(self, kind: str) -> Running | None:
+        with self._lock:
+            for running in self._released:
+                if running.kind == kind:
+                    self._released.remove(running)
+                    return running
+        return None
 
     def close(self) -> None:
         """Wait for starts under way, then remove every container of the run."""

@@ -98,6 +98,16 @@ class Server:
         """Thaw it."""
         self._breakable().unpause()
 
+    def mend(self) -> None:
+        """Whatever was done to it, have it run and answer again."""
+        status = self._breakable().status
+        if status == "paused":
+            self.unpause()
+        if status in ("running", "paused"):
+            self.wait_ready()
+        else:
+            self.start()
+
     def logs(self) -> str:
         """Return all that it has printed."""
         return self._container().logs().decode(errors="replace")

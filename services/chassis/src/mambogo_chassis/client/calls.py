@@ -190,7 +190,7 @@ class HttpClient:
             raise DeadlineExceededError(f"no time is left to call {self.target}")
         instance = self._pick(tried)
         tried.add(instance.base_url)
-        trace, span = self._tracer.start(parent, server=False)
+        trace, span = self._tracer.start(parent, "client")
         headers = {**call.headers, "traceparent": trace.traceparent, HEADER: call.deadline.header}
         if trace.state:
             headers["tracestate"] = trace.state

@@ -37,11 +37,12 @@ from mambogo_chassis.events.polling import (
     Poller,
     TryAgainLaterError,
     Work,
-    context_of,
     describe,
 )
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.events.spans import handling
+from mambogo_chassis.tracing import Tracer
 
 # Records whose inbox rows are claimed at once; what is claimed has to be handled in the same transaction.
 _CLAIM_RECORDS: Final = 50
@@ -67,8 +68,9 @@ class EventConsumer(Poller):
         outbox: Outbox,
         settings: EventSettings,
         registry: CollectorRegistry = REGISTRY,
+        tracer: Tracer | None = None,
     ) -> None:
-        super().__init__(group=group, events=events, settings=settings, registry=registry)
+        super().__init__(group=group, events=events, settings=settings, registry=registry, tracer=tracer)
         self._database = database
         self._before_batch: BeforeBatch | None = None
         self._after_commit: AfterCommit | None = None
@@ -214,7 +216,7 @@ class EventConsumer(Poller):
         elif work.event_id not in fresh:
             return "duplicate"
         fresh.discard(work.event_id)
-        with context_of(work.event):
+        with handling(self._tracer, work.event, work.record, group=self._group):
             await work.handler(connection, work.event)
         return "applied"
 

@@ -19,12 +19,10 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from mambogo_chassis.events.records import InboundRecord
-from mambogo_chassis.events.settings import SOCKET_TIMEOUT_MS, EventSettings
+from mambogo_chassis.events.settings import EventSettings
 
 # A batch has to be done within this, or the member is thrown out and its partitions move.
 MAX_POLL_SECONDS: Final = 120.0
-# Also how long a stop waits for an idle consumer, and an idle consumer sleeps at a stretch.
-_FETCH_SECONDS: Final = 1.0
 
 Partition = tuple[str, int]
 Offsets = Mapping[Partition, int]
@@ -62,8 +60,7 @@ def consumer_config(settings: EventSettings, group: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 10_000,
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
-        # A connection whose answers do not come, or mean nothing, is given up after this and not 60 s.
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "socket.timeout.ms": int(settings.kafka_socket_timeout_seconds * 1000),
         "reconnect.backoff.max.ms": 1000,
         "log_level": 4,
     }
@@ -74,6 +71,7 @@ class KafkaSource:
 
     def __init__(self, settings: EventSettings, *, group: str, topics: Sequence[str]) -> None:
         self._config = consumer_config(settings, group)
+        self._poll_seconds = settings.consumer_poll_seconds
         self._topics = list(topics)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-consume")
         self._consumer: Consumer | None = None
@@ -85,8 +83,8 @@ class KafkaSource:
         self._consumer = consumer
 
     async def fetch(self, limit: int) -> list[InboundRecord]:
-        """Up to `limit` records; none after a second. Raises ConsumerLostError."""
-        messages = await self._call(lambda consumer: _fetch(consumer, limit))
+        """Up to `limit` records; none after `consumer_poll_seconds`. Raises ConsumerLostError."""
+        messages = await self._call(lambda consumer: _fetch(consumer, limit, self._poll_seconds))
         return [record for message in messages if (record := _record(message)) is not None]
 
     async def commit(self, offsets: Offsets) -> None:
@@ -122,9 +120,9 @@ class KafkaSource:
             raise ConsumerLostError(str(error)) from error
 
 
-def _fetch(consumer: Consumer, limit: int) -> list[Message]:
+def _fetch(consumer: Consumer, limit: int, seconds: float) -> list[Message]:
     # `consume` alone would wait out its time whenever there are fewer records than asked for.
-    first = consumer.poll(_FETCH_SECONDS)
+    first = consumer.poll(seconds)
     return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from mambogo_chassis import failpoints, tracing
+from mambogo_chassis import failpoints
 from mambogo_chassis.events.consuming import (
     MAX_POLL_SECONDS,
     ConsumerLostError,
@@ -32,15 +31,12 @@ from mambogo_chassis.events.metrics import ConsumerMetrics
 from mambogo_chassis.events.records import InboundRecord
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.settings import EventSettings
-from mambogo_chassis.http import context
-from mambogo_chassis.http.deadlines import deadline_in
+from mambogo_chassis.tracing import NoTracer, Tracer
 
 # How much of a transaction's bound (5 s) a batch may use before it commits what it has.
 BATCH_SECONDS: Final = 1.0
 # A slow batch is cut here and goes on after the next poll, long before the group would drop this member.
 _ONE_BY_ONE_SECONDS: Final = MAX_POLL_SECONDS / 4
-# A handler has no caller who waits; this is far above a transaction's own bound.
-_HANDLER_SECONDS: Final = 30.0
 _LAG_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -80,11 +76,18 @@ class Poller:
     """One consumer group's member in this process."""
 
     def __init__(
-        self, *, group: str, events: EventRegistry, settings: EventSettings, registry: CollectorRegistry
+        self,
+        *,
+        group: str,
+        events: EventRegistry,
+        settings: EventSettings,
+        registry: CollectorRegistry,
+        tracer: Tracer | None,
     ) -> None:
         self._group = group
         self._events = events
         self._settings = settings
+        self._tracer = tracer if tracer is not None else NoTracer()
         self._handlers: dict[str, Any] = {}
         self._topics: set[str] = set()
         self._metrics = ConsumerMetrics(registry, group=group)
@@ -193,18 +196,6 @@ class Poller:
     def _count(self, outcomes: Sequence[str]) -> None:
         for outcome in set(outcomes):
             self._metrics.count(outcome, outcomes.count(outcome))
-
-
-@contextmanager
-def context_of(event: CloudEvent[Any]) -> Iterator[None]:
-    """What a handler logs and appends belongs to the trace that the event came with, under its id."""
-    trace = tracing.child_of(tracing.parse(event.traceparent))
-    request_id = context.request_id_of(event.id.encode())
-    context.enter(context.RequestContext(request_id, trace, deadline_in(_HANDLER_SECONDS)))
-    try:
-        yield
-    finally:
-        context.enter(None)
 
 
 def _next_offsets(records: Sequence[InboundRecord]) -> dict[Partition, int]:

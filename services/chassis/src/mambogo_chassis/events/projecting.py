@@ -28,12 +28,13 @@ from mambogo_chassis.events.polling import (
     Poller,
     TryAgainLaterError,
     Work,
-    context_of,
     describe,
 )
 from mambogo_chassis.events.publishing import Publisher
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.events.spans import handling
+from mambogo_chassis.tracing import Tracer
 
 DataT = TypeVar("DataT", bound=EventData)
 Handler = Callable[[CloudEvent[DataT]], Awaitable[None]]
@@ -53,8 +54,9 @@ class Projection(Poller):
         settings: EventSettings,
         weather: tuple[type[Exception], ...],
         registry: CollectorRegistry = REGISTRY,
+        tracer: Tracer | None = None,
     ) -> None:
-        super().__init__(group=group, events=events, settings=settings, registry=registry)
+        super().__init__(group=group, events=events, settings=settings, registry=registry, tracer=tracer)
         self._publisher = publisher
         self._weather = weather
 
@@ -94,7 +96,7 @@ class Projection(Poller):
         """Call the handler until it succeeds; why it was given up when its tries are over."""
         for attempt in range(1, self._settings.consumer_attempts + 1):
             try:
-                with context_of(event):
+                with handling(self._tracer, event, work.record, group=self._group):
                     await work.handler(event)
                 await failpoints.reach("consumer.effected")
             except self._weather as error:

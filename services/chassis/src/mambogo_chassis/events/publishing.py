@@ -22,7 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mambogo_chassis.events.errors import EventError
 from mambogo_chassis.events.records import OutboundRecord
-from mambogo_chassis.events.settings import SOCKET_TIMEOUT_MS
+from mambogo_chassis.events.settings import SOCKET_TIMEOUT_SECONDS
 
 # One batch of the relay is at most 8 MiB; librdkafka's own default would buffer 1 GiB.
 _QUEUE_KIB: Final = 32 * 1024
@@ -86,7 +86,9 @@ class KafkaUnavailableError(EventError):
     code = "kafka-unavailable"
 
 
-def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
+def producer_config(
+    bootstrap_servers: str, client_id: str, *, socket_timeout_seconds: float = SOCKET_TIMEOUT_SECONDS
+) -> dict[str, Any]:
     """librdkafka's settings, each with its reason."""
     return {
         "bootstrap.servers": bootstrap_servers,
@@ -107,8 +109,7 @@ def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
         "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_MS,
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
-        # A connection whose answers do not come, or mean nothing, is given up after this and not 60 s.
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "socket.timeout.ms": int(socket_timeout_seconds * 1000),
         "reconnect.backoff.max.ms": 1000,
         "log_level": 4,
     }
@@ -117,8 +118,16 @@ def producer_config(bootstrap_servers: str, client_id: str) -> dict[str, Any]:
 class KafkaPublisher:
     """One idempotent producer, replaced whenever its state is in doubt. For one relay: not thread-safe."""
 
-    def __init__(self, bootstrap_servers: str, *, client_id: str) -> None:
-        self._config = producer_config(bootstrap_servers, client_id)
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        client_id: str,
+        socket_timeout_seconds: float = SOCKET_TIMEOUT_SECONDS,
+    ) -> None:
+        self._config = producer_config(
+            bootstrap_servers, client_id, socket_timeout_seconds=socket_timeout_seconds
+        )
         self._producer: Producer | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-publish")
 

@@ -15,10 +15,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from mambogo_chassis.errors import ChassisError
 from mambogo_chassis.events.consuming import to_record
@@ -76,11 +77,12 @@ def select(bootstrap_servers: str, selection: Selection) -> list[InboundRecord]:
         }
     )
     try:
-        return [
-            record
-            for record in _read_to_end(consumer, selection.topic + TOPIC_SUFFIX)
-            if selection.matches(record)
-        ]
+        with _said("the dead letters could not be read"):
+            return [
+                record
+                for record in _read_to_end(consumer, selection.topic + TOPIC_SUFFIX)
+                if selection.matches(record)
+            ]
     finally:
         consumer.close()
 
@@ -89,8 +91,29 @@ def send(bootstrap_servers: str, letters: Sequence[InboundRecord], *, consumer: 
     """Send `letters` to where they came from; returns when all are acknowledged. Raises RedriveError."""
     failures: list[KafkaError] = []
     producer = Producer(producer_config(bootstrap_servers, f"{consumer}.redrive"))
-    for letter in letters:
-        marks = ((REDRIVE_FOR, consumer.encode()), (REDRIVE_OF, letter.coordinates.encode()))
+    left = 0
+    for number, letter in enumerate(letters, 1):
+        with _said(f"{letter.coordinates} could not be sent"):
+            if not _enqueued(producer, letter, consumer, failures):
+                # What the client can hold at once is on its way; the rest waits for that.
+                if producer.flush(_TIMEOUT_SECONDS):
+                    left = len(letters) - number + 1
+                    break
+                _enqueued(producer, letter, consumer, failures)
+        producer.poll(0)
+    left += producer.flush(_TIMEOUT_SECONDS)
+    if left or failures:
+        cause = failures[0] if failures else "time is up"
+        raise RedriveError(
+            f"{left + len(failures)} of {len(letters)} were not acknowledged: {cause}",
+            hint="run it again: what arrived takes effect once",
+        )
+
+
+def _enqueued(producer: Producer, letter: InboundRecord, consumer: str, failures: list[KafkaError]) -> bool:
+    """Hand a letter over; False when the client's queue is full."""
+    marks = ((REDRIVE_FOR, consumer.encode()), (REDRIVE_OF, letter.coordinates.encode()))
+    try:
         producer.produce(
             letter.header(ORIGINAL_TOPIC) or letter.topic.removesuffix(TOPIC_SUFFIX),
             letter.value,
@@ -98,14 +121,18 @@ def send(bootstrap_servers: str, letters: Sequence[InboundRecord], *, consumer: 
             headers=[*original_headers(letter), *marks],
             on_delivery=lambda error, _: failures.append(error) if error is not None else None,
         )
-        producer.poll(0)
-    left = producer.flush(_TIMEOUT_SECONDS)
-    if left or failures:
-        cause = failures[0] if failures else "time is up"
-        raise RedriveError(
-            f"{left + len(failures)} of {len(letters)} were not acknowledged: {cause}",
-            hint="run it again: what arrived takes effect once",
-        )
+    except BufferError:
+        return False
+    return True
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """The client's errors as this command's."""
+    try:
+        yield
+    except KafkaException as error:
+        raise RedriveError(f"{what}: {error.args[0].str()}", hint="is Kafka there?") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

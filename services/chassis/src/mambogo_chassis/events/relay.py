@@ -30,6 +30,8 @@ from mambogo_chassis.events.outbox import Outbox, stored_headers
 from mambogo_chassis.events.publishing import Published, Publisher
 from mambogo_chassis.events.records import EVENT_HEADERS, SHARDS, OutboundRecord
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.events.spans import Sending
+from mambogo_chassis.tracing import NoTracer, Tracer
 
 # Half of the shards per round: two relays can share a backlog, and one alone needs two rounds for all.
 _SHARDS_PER_ROUND: Final = SHARDS // 2
@@ -55,7 +57,8 @@ LIMIT %(limit)s
 """
 _PENDING: Final = "SELECT EXISTS (SELECT 1 FROM outbox WHERE published_at IS NULL)"
 # Per shard through its partial index, so that a backlog of a million rows is never sorted. Rows behind a
-# refused one of their aggregate wait with it.
+# refused one of their aggregate wait with it; a pause that ends later than any could (60 s, and a round of
+# another relay) was set by a clock that has stepped back since, and counts for nothing.
 _FETCH: Final = """
 SELECT id, topic, key, value, headers FROM (
     SELECT p.*, sum(octet_length(p.value)) OVER (ORDER BY p.shard, p.id) AS running,
@@ -67,7 +70,8 @@ SELECT id, topic, key, value, headers FROM (
           AND NOT EXISTS (
               SELECT 1 FROM outbox AS b
               WHERE b.topic = o.topic AND b.key = o.key AND b.id <= o.id
-                AND b.published_at IS NULL AND b.not_before IS NOT NULL AND b.not_before > now())
+                AND b.published_at IS NULL AND b.not_before IS NOT NULL
+                AND b.not_before > now() AND b.not_before < now() + interval '90 seconds')
         ORDER BY o.id LIMIT %(per_shard)s) AS p
 ) AS q
 WHERE running <= %(bytes)s OR position = 1
@@ -109,7 +113,9 @@ class Relay:
         settings: EventSettings,
         outbox: Outbox | None = None,
         registry: CollectorRegistry = REGISTRY,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer if tracer is not None else NoTracer()
         self._database = database
         self._publisher = publisher
         self._settings = settings
@@ -164,7 +170,9 @@ class Relay:
             if not records:
                 return 0
             await failpoints.reach("relay.claimed")
+            sending = Sending(self._tracer, records)
             published = await self._publisher.publish(records, timeout_seconds=timeout)
+            sending.finish(published)
             await failpoints.reach("relay.published")
             await self._mark(connection, published)
             await failpoints.reach("relay.marked")

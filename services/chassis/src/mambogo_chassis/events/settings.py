@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Of one request to a broker, for producer and consumer alike; as long as a round of the relay.
-SOCKET_TIMEOUT_MS: Final = 10_000
+# Of one request to a broker; as long as a round of the relay, and not librdkafka's 60 s.
+SOCKET_TIMEOUT_SECONDS: Final = 10.0
 
 
 class EventSettings(BaseModel):
@@ -18,6 +18,10 @@ class EventSettings(BaseModel):
     kafka_bootstrap_servers: str
     # Before the names of all topics and groups: several systems, or the tests of one, share a broker.
     kafka_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=100)
+
+    # A connection whose answers do not come within this, or mean nothing, is given up. At least 1 s above the
+    # longest wait of a fetch (1 s), or librdkafka refuses it.
+    kafka_socket_timeout_seconds: float = Field(default=SOCKET_TIMEOUT_SECONDS, ge=2, le=60)
 
     # One round of the relay: enough to fill Kafka's batches, small enough to be repeated after a crash.
     relay_batch_events: int = Field(default=500, ge=1, le=5000)
@@ -38,6 +42,8 @@ class EventSettings(BaseModel):
     # Only where names are stable (a StatefulSet): a restarted member then takes its partitions over at once.
     # Two members with one name throw each other out.
     consumer_instance_id: str | None = None
+    # How long an idle consumer sleeps at a stretch; its stop waits for as long.
+    consumer_poll_seconds: float = Field(default=1.0, gt=0, le=5)
     consumer_batch_records: int = Field(default=500, ge=1, le=5000)
     # Longer than Kafka keeps a record that could be delivered again (default retention 24 h), with a margin.
     inbox_retention_seconds: float = Field(default=7 * 86_400.0, gt=0)

@@ -64,8 +64,15 @@ def use_events(
     name = service.settings.current.application_name
     registry = registry.prefixed(settings.kafka_prefix)
     outbox = Outbox(registry, source=source or f"/mambogo/{name}")
-    publisher = KafkaPublisher(settings.kafka_bootstrap_servers, client_id=name)
-    relay = Relay(database, publisher, settings=settings, outbox=outbox, registry=service.metrics.registry)
+    publisher = _publisher(settings, name)
+    relay = Relay(
+        database,
+        publisher,
+        settings=settings,
+        outbox=outbox,
+        registry=service.metrics.registry,
+        tracer=service.tracer,
+    )
     consumer = EventConsumer(
         database,
         group=f"{settings.kafka_prefix}{group or name}",
@@ -73,6 +80,7 @@ def use_events(
         outbox=outbox,
         settings=settings,
         registry=service.metrics.registry,
+        tracer=service.tracer,
     )
     service.task("relay", relay.run, relay.stop)
     _run_consumer(service, consumer)
@@ -95,7 +103,7 @@ def use_projection(
     """
     settings = part_of(service.settings.current, EventSettings)
     name = service.settings.current.application_name
-    publisher = KafkaPublisher(settings.kafka_bootstrap_servers, client_id=name)
+    publisher = _publisher(settings, name)
     projection = Projection(
         publisher,
         group=f"{settings.kafka_prefix}{group or name}",
@@ -103,11 +111,20 @@ def use_projection(
         settings=settings,
         weather=weather,
         registry=service.metrics.registry,
+        tracer=service.tracer,
     )
     service.resource("kafka", lambda: _closed_at_the_end(publisher))
     _run_consumer(service, projection)
     service.health.add("kafka", publisher.probe)
     return projection
+
+
+def _publisher(settings: EventSettings, name: str) -> KafkaPublisher:
+    return KafkaPublisher(
+        settings.kafka_bootstrap_servers,
+        client_id=name,
+        socket_timeout_seconds=settings.kafka_socket_timeout_seconds,
+    )
 
 
 def _run_consumer(service: Service[Any], consumer: Poller) -> None:

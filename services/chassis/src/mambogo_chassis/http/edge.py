@@ -158,7 +158,7 @@ class _Exchange:
         except deadlines.MalformedDeadlineError as error:
             deadline = deadlines.deadline_in(settings.request_timeout_seconds)
             refusal = (400, error.code, error.message)
-        trace, self._span = self._edge.tracer.start(_parent(headers), server=True)
+        trace, self._span = self._edge.tracer.start(_parent(headers), "server")
         self.context = context.RequestContext(
             context.request_id_of(headers.get(b"x-request-id")),
             trace,

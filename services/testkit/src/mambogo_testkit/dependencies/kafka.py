@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-import random
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -16,27 +15,32 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from mambogo_testkit.engine import PORTS, Engine, Spec
+from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
+from mambogo_testkit.ports import free_port
 from mambogo_testkit.proxy import FaultProxy
 from mambogo_testkit.running import HOST, Running, Server
 from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
-_PROXIED = "proxied"
-_PROXY_PORT = "proxy_port"
+# As many tests as workers are usual can have a proxy at once.
+_WAYS = ("proxied_a", "proxied_b")
+_WAY_SECONDS = 600.0
 _METADATA_TIMEOUT_SECONDS = 1.0
 _ADMIN_TIMEOUT_SECONDS = 15.0
 # Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
-# which is advertised with the port that the host sees. The fourth is advertised with a port on which only
-# `proxy` listens: clients go where a broker tells them, so nothing else would keep them on a proxy.
+# which is advertised with the port that the host sees. The others are advertised with ports on which only
+# `proxied` listens: clients go where a broker tells them, so nothing else would keep them on a proxy.
+_LISTENERS = {KIND: ("HOST", 9094), "proxied_a": ("PROXIED_A", 9095), "proxied_b": ("PROXIED_B", 9096)}
 _ENVIRONMENT = {
-    "KAFKA_CFG_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093,HOST://:9094,PROXIED://:9095",
+    "KAFKA_CFG_LISTENERS": ",".join(
+        ["PLAINTEXT://:9092", "CONTROLLER://:9093", *(f"{name}://:{at}" for name, at in _LISTENERS.values())]
+    ),
     # A killed broker may register again only when its old session is over: 9 s by default.
     "KAFKA_CFG_BROKER_SESSION_TIMEOUT_MS": "4000",
     "KAFKA_CFG_BROKER_HEARTBEAT_INTERVAL_MS": "1000",
     "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": ",".join(
-        f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", "HOST", "PROXIED")
+        f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *dict(_LISTENERS.values()))
     ),
 }
 
@@ -103,13 +107,33 @@ class KafkaBroker(Server):
     def proxied(self) -> Iterator[FaultProxy]:
         """A proxy that its clients stay on; its address is their `bootstrap.servers`.
 
-        There is one port for it, so tests of other workers wait for each other here.
+        There are two ways through one; tests beyond that wait for each other here.
         """
-        port = int(self.running.details[_PROXY_PORT])
-        with (Path(tempfile.gettempdir()) / f"mambogo-testkit-proxy-{port}.lock").open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            with FaultProxy(HOST, self.running.ports[_PROXIED], listen_on=port) as proxy:
-                yield proxy
+        with contextlib.ExitStack() as held:
+            taken: list[str] = []
+
+            def take() -> str | None:
+                for way in _WAYS:
+                    if self._lock(way, held):
+                        taken.append(way)
+                        return None
+                return "each is in use by another test"
+
+            wait_until("a way through a proxy", take, _WAY_SECONDS)
+            [way] = taken
+            listen_on = int(self.running.details[way])
+            yield held.enter_context(FaultProxy(HOST, self.running.ports[way], listen_on=listen_on))
+
+    def _lock(self, way: str, held: contextlib.ExitStack) -> bool:
+        name = f"mambogo-testkit-proxy-{self.running.details[way]}.lock"
+        file = (Path(tempfile.gettempdir()) / name).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        held.callback(file.close)
+        return True
 
     def missing(self) -> str | None:
         """Ask for metadata: topics can be created once a broker is named in it."""
@@ -135,18 +159,25 @@ class KafkaBroker(Server):
 def start(engine: Engine) -> Running:
     """Start a broker that is its own controller, with empty logs."""
     image = ensure_image(engine.client, "kafka")
-    proxy_port = random.choice(PORTS)  # noqa: S311 - no secret
+    chosen: set[int] = set()
+    while len(chosen) < len(_WAYS):
+        chosen.add(free_port())
+    proxies = dict(zip(_WAYS, chosen, strict=True))
 
     def spec(ports: dict[str, int]) -> Spec:
-        advertised = f"PLAINTEXT://localhost:9092,HOST://{HOST}:{ports[KIND]},PROXIED://{HOST}:{proxy_port}"
+        seen = {**ports, **proxies}
+        advertised = [f"{name}://{HOST}:{seen[port]}" for port, (name, _) in _LISTENERS.items()]
         return Spec(
             kind=KIND,
             image=image,
-            ports={KIND: 9094, _PROXIED: 9095},
-            env={**_ENVIRONMENT, "KAFKA_CFG_ADVERTISED_LISTENERS": advertised},
+            ports={port: inside for port, (_, inside) in _LISTENERS.items()},
+            env={
+                **_ENVIRONMENT,
+                "KAFKA_CFG_ADVERTISED_LISTENERS": ",".join(["PLAINTEXT://localhost:9092", *advertised]),
+            },
             scratch=("/tmp",),  # noqa: S108 - inside the container
             data=("/var/lib/kafka",),
         )
 
-    container, ports = engine.start([KIND, _PROXIED], spec)
-    return Running(KIND, (container,), ports, {_PROXY_PORT: str(proxy_port)})
+    container, ports = engine.start(_LISTENERS, spec)
+    return Running(KIND, (container,), ports, {way: str(port) for way, port in proxies.items()})
