@@ -120,7 +120,7 @@ def tests(session: nox.Session, suite: str) -> None:
         session.install("--no-deps", "-e", ".")  # the checkers are the harness's
     session.chdir(f"services/{suite}")
     # A worker that has nothing left takes over from the other: some tests take a hundred times the median.
-    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+    session.run("pytest", "-n", "4", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(default=False)

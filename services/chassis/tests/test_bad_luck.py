@@ -30,7 +30,7 @@ from support.issuer import Issuer, issuer
 from support.processes import EXAMPLES, service_process
 from support.running import Running
 
-# A proxy in front of the one broker is used by two tests at a time, so more workers wait for each other.
+# A proxy in front of the one broker is used by a few tests at a time, so many workers wait for each other.
 pytestmark = pytest.mark.timeout(300)
 
 # The sum of a request's own bounds is about 7 s (pool, BEGIN, transaction); the rest is for a busy machine.

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from mambogo_testkit.dependencies.kafka import TopicSpace
@@ -39,6 +41,7 @@ _TIMEOUT_SECONDS = 600.0
 _CLIENTS = 16
 # A pipeline that stands still for this long has done all that it will ever do.
 _STILL_SECONDS = 4.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,18 @@ class Campaign:
         self._ledger = Process(["ledger.py", *common, self._group], [], directory / "ledger.log")
         self._tree = tree
 
-    def run(self, *, operations: int, rounds: int, unreachable: str | None = None) -> Outcome:
+    def run(
+        self,
+        *,
+        operations: int,
+        rounds: int,
+        unreachable: str | None = None,
+        until: Callable[[Evidence], bool] | None = None,
+    ) -> Outcome:
         """At least `operations` orders while each place kills its process `rounds` times.
 
-        Places that begin with `unreachable` are left out: the tree under test never gets there.
+        Places that begin with `unreachable` are left out: the tree under test never gets there. All ends at
+        once when `until` is true of what there is by then (but for events, which are read at the end).
         """
         for process, places in ((self._shop, SHOP_PLACES), (self._ledger, LEDGER_PLACES)):
             reachable = [
@@ -170,7 +181,8 @@ class Campaign:
             ]
             process.places.extend(reachable * rounds)
         with Starter(self._tree.search_path, self._directory / "starter.log") as starter:
-            self._tend_until_bought(starter, self._start_clients(starter, operations))
+            if not self._tend_until_bought(starter, self._start_clients(starter, operations), until):
+                return self._collect()
             self._shop.finish(starter)
             self._ledger.finish(starter)
             self._await_stillness(starter)
@@ -184,9 +196,17 @@ class Campaign:
         log = self._directory / "client.log"
         return starter.start("client.py", str(self._port), *files, *numbers, environment={}, log=log)
 
-    def _tend_until_bought(self, starter: Starter, buying: Child) -> None:
+    def _tend_until_bought(
+        self, starter: Starter, buying: Child, until: Callable[[Evidence], bool] | None
+    ) -> bool:
+        """Whether all was bought; False when there was enough to see before."""
         deadline = time.monotonic() + _TIMEOUT_SECONDS
+        next_look = time.monotonic()
         while buying.poll() is None:
+            if until is not None and time.monotonic() > next_look:
+                if until(self._evidence(events=[])):
+                    return False
+                next_look = time.monotonic() + _LOOK_SECONDS
             left = self._shop.places, self._ledger.places
             assert time.monotonic() < deadline, f"clients did not end; not reached yet: {left}"
             self._shop.tend(starter)
@@ -195,6 +215,7 @@ class Campaign:
                 self._stop_file.touch()
             time.sleep(0.02)
         assert buying.poll() == 0
+        return True
 
     def _await_stillness(self, starter: Starter) -> None:
         """Until everything has arrived, or nothing has moved for a while (a planted bug lost it)."""
@@ -221,18 +242,29 @@ class Campaign:
             return row[0] if row else 0
 
     def _collect(self) -> Outcome:
-        history = [json.loads(line) for line in self._history.read_text("utf-8").splitlines()]
         events = [
             json.loads(record.value or b"")["data"]["order_id"]
             for record in read_all(self._bootstrap_servers, self._topic)
         ]
-        with psycopg.connect(self._database.dsn) as connection:
-            orders = connection.execute("SELECT order_id, reference FROM orders").fetchall()
-            effects = [row[0] for row in connection.execute("SELECT order_id FROM ledger").fetchall()]
+        history = self._read_history()
         return Outcome(
-            Evidence({line["reference"]: line.get("order_id") for line in history}, orders, events, effects),
+            self._evidence(events),
             self._shop.crashes + self._ledger.crashes,
             replays=sum(bool(line.get("replay")) for line in history),
             retried=sum(line["tries"] > 1 for line in history),
             repeated_events=len(events) - len(set(events)),
         )
+
+    def _evidence(self, events: list[str]) -> Evidence:
+        with psycopg.connect(self._database.dsn) as connection:
+            orders = connection.execute("SELECT order_id, reference FROM orders").fetchall()
+            effects = [row[0] for row in connection.execute("SELECT order_id FROM ledger").fetchall()]
+        answered = {line["reference"]: line.get("order_id") for line in self._read_history()}
+        return Evidence(answered, orders, events, effects)
+
+    def _read_history(self) -> list[dict[str, Any]]:
+        if not self._history.exists():
+            return []
+        # While clients write, the last line may be half there.
+        whole, _, _ = self._history.read_text("utf-8").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]

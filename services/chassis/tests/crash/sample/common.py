@@ -44,6 +44,7 @@ def event_settings(bootstrap_servers: str) -> EventSettings:
         kafka_bootstrap_servers=bootstrap_servers,
         relay_batch_events=50,
         consumer_batch_records=50,
+        consumer_poll_seconds=0.1,
         consumer_instance_id="the-only-one",
         consumer_backoff_max_seconds=1,
     )

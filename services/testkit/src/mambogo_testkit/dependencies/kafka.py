@@ -23,15 +23,15 @@ from mambogo_testkit.running import HOST, Running, Server
 from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
-# As many tests as workers are usual can have a proxy at once.
-_WAYS = ("proxied_a", "proxied_b")
+# As many tests can have a proxy at once.
+_WAYS = tuple(f"proxied_{number}" for number in range(4))
 _WAY_SECONDS = 600.0
 _METADATA_TIMEOUT_SECONDS = 1.0
 _ADMIN_TIMEOUT_SECONDS = 15.0
 # Inside the container the broker talks to itself on 9092; clients of the host use the third listener,
 # which is advertised with the port that the host sees. The others are advertised with ports on which only
 # `proxied` listens: clients go where a broker tells them, so nothing else would keep them on a proxy.
-_LISTENERS = {KIND: ("HOST", 9094), "proxied_a": ("PROXIED_A", 9095), "proxied_b": ("PROXIED_B", 9096)}
+_LISTENERS = {KIND: ("HOST", 9094), **{way: (way.upper(), at) for at, way in enumerate(_WAYS, 9095)}}
 _ENVIRONMENT = {
     "KAFKA_CFG_LISTENERS": ",".join(
         ["PLAINTEXT://:9092", "CONTROLLER://:9093", *(f"{name}://:{at}" for name, at in _LISTENERS.values())]
@@ -107,7 +107,7 @@ class KafkaBroker(Server):
     def proxied(self) -> Iterator[FaultProxy]:
         """A proxy that its clients stay on; its address is their `bootstrap.servers`.
 
-        There are two ways through one; tests beyond that wait for each other here.
+        There are four ways through one; tests beyond that wait for each other here.
         """
         with contextlib.ExitStack() as held:
             taken: list[str] = []
