@@ -118,7 +118,8 @@ async def test_a_refused_event_does_not_wait_for_a_clock_that_was_ahead(
     assert await scalar(pipeline.database, "SELECT not_before > now() FROM outbox")
     kafka_topics.create("later", partitions=1)
     await step_clock(pipeline.database, -HOUR)
-    assert await relay.round() == 1
+    # Another relay: the first one's producer takes a while to hear of the new topic.
+    assert await pipeline.relay().round() == 1
     assert await scalar(pipeline.database, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
 
 
