@@ -25,7 +25,7 @@ import bookings
 from mambogo_chassis.database import DatabaseSettings
 from support.bad_ways import FAULTS
 from support.booking import make_booking, records, serving, settings
-from support.data import eventually
+from support.data import PATIENCE_SECONDS, eventually
 from support.issuer import Issuer, issuer
 from support.processes import EXAMPLES, service_process
 from support.running import Running
@@ -185,9 +185,10 @@ async def book(sample: Running, tokens: Issuer, key: str) -> None:
     async def booked() -> bool:
         answer = await make_booking(sample, tokens, key=key)
         assert answer.status_code in (201, 409, 503), answer.text
+        await asyncio.sleep(float(answer.headers.get("retry-after", "0")))
         return answer.status_code == 201
 
-    await eventually(f"the booking of {key}", booked)
+    await eventually(f"the booking of {key}", booked, timeout_seconds=4 * PATIENCE_SECONDS)
 
 
 def test_sigterm_ends_a_service_whose_database_and_broker_hang(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import httpx
 
 from mambogo_testkit.errors import TestkitError
 
-_TIMEOUT_SECONDS = 30.0  # a realm's two RSA keys take seconds on a loaded machine
+_TIMEOUT_SECONDS = 60.0  # a realm's two RSA keys take seconds on a loaded machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.images import ensure_image
-from mambogo_testkit.ports import free_port
+from mambogo_testkit.ports import reserve_port
 from mambogo_testkit.proxy import FaultProxy
 from mambogo_testkit.running import HOST, Running, Server
 from mambogo_testkit.waiting import wait_until
@@ -159,10 +159,7 @@ class KafkaBroker(Server):
 def start(engine: Engine) -> Running:
     """Start a broker that is its own controller, with empty logs."""
     image = ensure_image(engine.client, "kafka")
-    chosen: set[int] = set()
-    while len(chosen) < len(_WAYS):
-        chosen.add(free_port())
-    proxies = dict(zip(_WAYS, chosen, strict=True))
+    proxies = {way: reserve_port() for way in _WAYS}
 
     def spec(ports: dict[str, int]) -> Spec:
         seen = {**ports, **proxies}
