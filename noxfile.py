@@ -43,6 +43,8 @@ SERVICE_PACKAGES = (
 )
 # Those whose own tests hold a contract suite.
 FUZZED = ("chassis", "product", "order", "cart", "inventory")
+# Those whose tests wait more than they work, for faults to show and for dependencies to come back.
+WAITING = ("chassis", "testkit")
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
 
 
@@ -119,8 +121,8 @@ def tests(session: nox.Session, suite: str) -> None:
     if suite == "audit":
         session.install("--no-deps", "-e", ".")  # the checkers are the harness's
     session.chdir(f"services/{suite}")
-    # A worker that has nothing left takes over from the other: some tests take a hundred times the median.
-    session.run("pytest", "-n", "4", "--dist", "worksteal", *session.posargs)
+    # A worker that has nothing left takes over from another: some tests take a hundred times the median.
+    session.run("pytest", "-n", "4" if suite in WAITING else "2", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(default=False)

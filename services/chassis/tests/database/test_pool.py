@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
+from mambogo_testkit.proxy import FaultProxy
 from prometheus_client import CollectorRegistry
 
 from mambogo_chassis.database import (
@@ -113,6 +114,17 @@ async def test_the_queue_for_a_connection_is_bounded(postgres_database: FreshDat
         await eventually("seven to be turned away", lambda: _are_done(tasks, 7))
         release.set()
         assert sorted(await asyncio.gather(*tasks)) == ["served"] * 3 + ["turned away"] * 7
+
+
+async def test_callers_that_gave_up_do_not_keep_the_queue_full(postgres_database: FreshDatabase) -> None:
+    with FaultProxy(postgres_database.host, postgres_database.port) as proxy:
+        bounds = {"db_pool_wait_seconds": 0.1, "db_pool_queue": 3}
+        async with opened(postgres_database, db_host=proxy.host, db_port=proxy.port, **bounds) as database:
+            with proxy.refuse():
+                for _ in range(20):
+                    with pytest.raises(DatabaseUnavailableError):
+                        await scalar(database, "SELECT 1")
+            await eventually("the database to answer", lambda: _answers(database))
 
 
 async def test_a_hundred_concurrent_first_requests_are_all_served(postgres_database: FreshDatabase) -> None:

@@ -78,7 +78,8 @@ async def running(
                 assert not serving.done(), serving
                 await asyncio.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        # Tests of bounds measure them; this one is only for what hangs for good.
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Running(made, server, client, port, log)
     finally:
         server.should_exit = True

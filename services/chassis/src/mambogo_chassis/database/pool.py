@@ -243,6 +243,7 @@ class Database:
                 raise
 
     async def _take(self, wait_seconds: float) -> Connection:
+        self._forget_who_gave_up()
         try:
             connection = await self._pool.getconn(timeout=max(wait_seconds, 0.001))
         except TooManyRequests as error:
@@ -253,6 +254,18 @@ class Database:
             raise DatabaseUnavailableError("the pool is closed", hint="the service is stopping") from error
         self._in_use += 1
         return connection
+
+    def _forget_who_gave_up(self) -> None:
+        """Make room in a full queue.
+
+        psycopg's pool takes out who gave up only when it has a connection to give. Without a database its
+        queue fills with them for good; then it turns everybody away, and as only a newcomer in the queue
+        would have it connect again, it never notices that the database is back.
+        """
+        waiting = self._pool._waiting
+        if len(waiting) >= self._settings.db_pool_queue:
+            for client in [client for client in waiting if client.error is not None]:
+                waiting.remove(client)
 
     async def _give_back(self, connection: Connection) -> None:
         self._in_use -= 1
