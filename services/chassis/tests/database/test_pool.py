@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -118,7 +119,7 @@ async def test_the_queue_for_a_connection_is_bounded(postgres_database: FreshDat
 
 async def test_callers_that_gave_up_do_not_keep_the_queue_full(postgres_database: FreshDatabase) -> None:
     with FaultProxy(postgres_database.host, postgres_database.port) as proxy:
-        bounds = {"db_pool_wait_seconds": 0.1, "db_pool_queue": 3}
+        bounds: dict[str, Any] = {"db_pool_wait_seconds": 0.1, "db_pool_queue": 3}
         async with opened(postgres_database, db_host=proxy.host, db_port=proxy.port, **bounds) as database:
             with proxy.refuse():
                 for _ in range(20):
@@ -334,7 +335,7 @@ async def test_a_busy_pool_counts_as_healthy(postgres_database: FreshDatabase) -
 async def test_the_gauges_show_what_the_pool_does(postgres_database: FreshDatabase) -> None:
     registry = CollectorRegistry()
     labels = {"pool": "chassis-tests"}
-    settings = {"db_pool_max": 1, "db_pool_wait_seconds": 0.1}
+    settings: dict[str, Any] = {"db_pool_max": 1, "db_pool_wait_seconds": 0.1}
     async with opened(postgres_database, registry=registry, **settings) as database:
         await eventually("a first connection", lambda: _answers(database))
         before = registry.get_sample_value("db_pool_exhausted_total", labels) or 0
