@@ -320,9 +320,13 @@ async def test_a_wrong_password_is_named_in_the_error(postgres_database: FreshDa
         postgres_database.name, postgres_database.host, postgres_database.port, postgres_database.user, "no"
     )
     async with opened(wrong, db_pool_wait_seconds=0.5) as database:
-        health = await database.ping()
-        assert not health.up
-        assert "password authentication failed" in health.detail
+
+        async def is_named() -> bool:
+            health = await database.ping()
+            assert not health.up
+            return "password authentication failed" in health.detail
+
+        await eventually("the reason", is_named)
 
 
 async def test_a_busy_pool_counts_as_healthy(postgres_database: FreshDatabase) -> None:
