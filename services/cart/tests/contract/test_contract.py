@@ -1,6 +1,6 @@
 """cart-service against its own OpenAPI document: all checks, stateful, no exclusions.
 
-Run by `pytest -m contract`, with three seeds.
+Run by `pytest -m contract`, with three seeds, as several users.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mambogo_testkit.dependencies.redis import RedisSpace
-from mambogo_testkit.fuzzing import Fuzzer
+from mambogo_testkit.fuzzing import Fuzzer, User
 from mambogo_testkit.issuing import Issuer
 from mambogo_testkit.peers import PeerReply, PeerRequest
 from mambogo_testkit.processes import service_process
@@ -18,6 +18,14 @@ from support.shop import ALICE, PRICE_MINOR, Neighbours, process_environment_for
 
 CONFIG = Path(__file__).parents[2] / "contract" / "schemathesis.toml"
 SEEDS = (1, 2, 3)
+CHECKOUT = "POST /api/carts/current/checkout"
+EVERYTHING = (
+    "GET /api/carts/current",
+    "DELETE /api/carts/current",
+    "PUT /api/carts/current/items/{product_id}",
+    "DELETE /api/carts/current/items/{product_id}",
+    CHECKOUT,
+)
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(3000)]
 
@@ -34,10 +42,16 @@ def test_the_service_keeps_its_contract_under_three_seeds(
 
     near.catalogue.server.behaviour = sells_almost_everything
     environment = process_environment_for(redis_space.url, tokens, near.addresses)
-    token = tokens.token(ALICE, "carts:write", "orders:write")
-    fuzzer = Fuzzer(CONFIG, tmp_path, {"AUTHORIZATION": f"Bearer {token}"})
+    both = ("carts:write", "orders:write")
+    users = (
+        User("alice", tokens.token(ALICE, *both, seconds=86_400)),
+        User("bob", tokens.token("bob", *both, seconds=86_400)),
+        User("collector", tokens.token("collector", "carts:write", seconds=86_400), forbidden=(CHECKOUT,)),
+        User("visitor", tokens.token("visitor", "orders:read", seconds=86_400), forbidden=EVERYTHING),
+    )
+    fuzzer = Fuzzer(CONFIG, tmp_path, users)
     with service_process("mambogo_cart.main", environment, log=tmp_path / "log") as service:
-        runs = [fuzzer.run(service.url, seed) for seed in SEEDS]
+        runs = fuzzer.run_all(service.url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
     assert near.orders.by_key, "no run ever ordered anything"

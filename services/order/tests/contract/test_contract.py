@@ -1,4 +1,4 @@
-"""order-service against its own OpenAPI document: all checks, stateful, no exclusions.
+"""order-service against its own OpenAPI document: all checks, stateful, no exclusions, as several users.
 
 Run by `pytest -m contract`. Three seeds together have to use every link that can be inferred.
 """
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mambogo_testkit.fuzzing import Fuzzer
+from mambogo_testkit.fuzzing import Fuzzer, User
 from mambogo_testkit.issuing import Issuer
 from mambogo_testkit.peers import PeerReply, PeerRequest
 from mambogo_testkit.processes import service_process
 from support.catalogue import Catalogue, quote
-from support.shop import ALICE
+from support.shop import ALICE, BOB
 
 CONFIG = Path(__file__).parents[2] / "contract" / "schemathesis.toml"
 SEEDS = (1, 2, 3)
+WRITING = ("POST /api/orders", "POST /api/orders/{order_id}/cancellation")
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(3000)]
 
@@ -34,10 +35,15 @@ def test_the_service_keeps_its_contract_under_three_seeds(
     process_environment: Mapping[str, str], tokens: Issuer, products: Catalogue, tmp_path: Path
 ) -> None:
     products.behave(sells_almost_everything)
-    token = tokens.token(ALICE, "orders:read", "orders:write")
-    fuzzer = Fuzzer(CONFIG, tmp_path, {"AUTHORIZATION": f"Bearer {token}"})
+    both = ("orders:read", "orders:write")
+    users = (
+        User("alice", tokens.token(ALICE, *both, seconds=86_400)),
+        User("bob", tokens.token(BOB, *both, seconds=86_400)),
+        User("reader", tokens.token("reader", "orders:read", seconds=86_400), forbidden=WRITING),
+    )
+    fuzzer = Fuzzer(CONFIG, tmp_path, users)
     with service_process("mambogo_order.main", process_environment, log=tmp_path / "log") as service:
-        runs = [fuzzer.run(service.url, seed) for seed in SEEDS]
+        runs = fuzzer.run_all(service.url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
     assert fuzzer.links_used == runs[-1].links_inferred

@@ -6,14 +6,15 @@ Run by `pytest -m contract`. Each user has a captured payment, which a refund ma
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from mambogo_chassis.database import Database
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
-from mambogo_testkit.fuzzing import Fuzzer
-from mambogo_testkit.issuing import issuer
+from mambogo_testkit.fuzzing import Fuzzer, User
+from mambogo_testkit.issuing import Issuer, issuer
 
 from support.data import payment_id, reserved, until
 from support.pod import Pod
@@ -23,25 +24,41 @@ from support.sandbox import Sandbox
 CONFIG = Path(__file__).parents[2] / "contract" / "schemathesis.toml"
 TESTS = Path(__file__).parents[1]
 SEEDS = (1, 2, 3)
+REFUNDING = "POST /api/payments/{payment_id}/refunds"
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(3000)]
+
+
+def users_of(tokens: Issuer) -> tuple[User, ...]:
+    everything = ("payments:read", "payments:write")
+
+    def token(name: str, *scopes: str, roles: tuple[str, ...] = ()) -> str:
+        return tokens.token(name, *scopes, roles=roles, seconds=86_400)
+
+    return (
+        User("alice", token("alice", *everything, roles=("shop-admin",))),
+        User("bob", token("bob", *everything, roles=("shop-admin",))),
+        User("shopper", token("shopper", "payments:read"), forbidden=(REFUNDING,)),
+        # The scopes without the role.
+        User("pretender", token("pretender", *everything), forbidden=(REFUNDING,)),
+    )
 
 
 async def test_the_service_keeps_its_contract(
     postgres_database: FreshDatabase, database: Database, sandbox: Sandbox, pod: Pod, tmp_path: Path
 ) -> None:
     with issuer() as tokens:
+        users = users_of(tokens)
         async with running(settings_for(tokens, postgres_database, sandbox.url), tokens) as service:
-            for seed in SEEDS:
-                order, user = uuid4(), f"user-{seed}"
-                await pod.take(reserved(order, user=user))
+            url = str(service.client.base_url).rstrip("/")
+            for seed, user in itertools.product(SEEDS, users):
+                order = uuid4()
+                await pod.take(reserved(order, user=user.name))
                 await until(database, order, "captured")
-                token = tokens.token(user, "payments:read", "payments:write", roles=("shop-admin",))
                 payment = await payment_id(database, order)
-                config = tmp_path / f"{seed}.toml"
+                config = tmp_path / f"{user.name}-{seed}.toml"
                 # A dictionary takes nothing from the environment.
                 config.write_text(CONFIG.read_text().replace('"PAYMENT"', f'"{payment}"'))
-                environment = {"AUTHORIZATION": f"Bearer {token}", "PYTHONPATH": str(TESTS)}
-                fuzzer = Fuzzer(config, tmp_path, environment)
-                run = await asyncio.to_thread(fuzzer.run, str(service.client.base_url).rstrip("/"), seed)
+                fuzzer = Fuzzer(config, tmp_path, users, {"PYTHONPATH": str(TESTS)})
+                run = await asyncio.to_thread(fuzzer.run, url, seed, user)
                 assert not run.failed, run.summary

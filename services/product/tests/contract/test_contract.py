@@ -1,25 +1,22 @@
 """product-service on real parts against its own OpenAPI document: all checks, stateful, no exclusions.
 
-Run by `pytest -m contract`.
+Run by `pytest -m contract`, as several users.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from mambogo_testkit.dependencies.kafka import TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.redis import RedisSpace
+from mambogo_testkit.fuzzing import Fuzzer, User
 from support.issuer import AUDIENCE, CLIENT, REALM, Issuer
-from support.processes import ServiceProcess, service_process
+from support.processes import service_process
 
 import mambogo_product
 from catalogue_support import ADMINISTRATOR, redis_settings
@@ -27,8 +24,7 @@ from catalogue_support import ADMINISTRATOR, redis_settings
 SERVICE = Path(mambogo_product.__file__).with_name("__main__.py")
 CONFIG = Path(__file__).parents[2] / "contract" / "schemathesis.toml"
 SEEDS = (1, 2, 3)
-# A run takes 1 to 2 min; this bounds a hang, also on a machine that is busy with other things.
-RUN_SECONDS = 1200
+WRITING = ("POST /api/products", "PUT /api/products/{product_id}")
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(4000)]
 
@@ -56,38 +52,27 @@ def environment(
     }
 
 
-def fuzz(service: ServiceProcess, tokens: Issuer, seed: int, reports: Path) -> None:
-    token = tokens.token(exp=int(time.time()) + 7200, **ADMINISTRATOR)
-    schemathesis = Path(sys.executable).with_name("st")
-    run = subprocess.run(
-        [
-            *(str(schemathesis), "--config-file", str(CONFIG), "run", f"{service.url}/openapi.json"),
-            *("--seed", str(seed), "--report", "ndjson", "--report-dir", str(reports)),
-        ],
-        cwd=reports,
-        env={**os.environ, "AUTHORIZATION": f"Bearer {token}"},
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
+def users_of(tokens: Issuer) -> tuple[User, ...]:
+    def token(name: str, **claims: Any) -> str:
+        return tokens.token(sub=name, exp=int(time.time()) + 86_400, **claims)
+
+    return (
+        User("administrator", token("administrator", **ADMINISTRATOR)),
+        User("shopper", token("shopper", scope="orders:write"), forbidden=WRITING),
+        # The scope without the role.
+        User("pretender", token("pretender", scope="products:write"), forbidden=WRITING),
     )
-    assert run.returncode == 0, f"seed {seed}:\n{run.stdout[-6000:]}{run.stderr[-2000:]}{service.log[-2000:]}"
-
-
-def used_links(reports: Path) -> set[str]:
-    text = "".join(path.read_text() for path in reports.glob("*.ndjson"))
-    return {
-        json.loads(f'"{name}"') for name in re.findall(r'"transition":\s*\{"id":\s*"((?:[^"\\]|\\.)*)"', text)
-    }
 
 
 def test_the_service_keeps_its_contract_under_three_seeds(
     tokens: Issuer, environment: dict[str, str], postgres_database: FreshDatabase, tmp_path: Path
 ) -> None:
+    fuzzer = Fuzzer(CONFIG, tmp_path, users_of(tokens))
     with service_process(SERVICE, tmp_path / "log", environment) as service:
-        for seed in SEEDS:
-            fuzz(service, tokens, seed, tmp_path)
-    assert len(used_links(tmp_path)) >= 5
+        runs = fuzzer.run_all(service.url, SEEDS)
+    failed = [run.summary for run in runs if run.failed]
+    assert not failed, "\n".join(failed)
+    assert fuzzer.links_used >= 5
     with psycopg.connect(postgres_database.dsn) as connection:
         row = connection.execute("SELECT count(*), max(version) FROM product").fetchone()
     # A run that was green because it never got anything created would say nothing.

@@ -1,6 +1,8 @@
 """Runs schemathesis against a service that answers, and says whether the run reached anything.
 
-Which checks run, and that none is left out, is said by the service's own configuration file.
+Which checks run, and that none is left out, is said by the service's own configuration file. It takes the
+users from `${USERS}` and `${USER}`: every run knows all of them and is one's, and `fuzz_hooks` tries what it
+does as the others.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,27 +45,49 @@ class FuzzRun:
         return int(found[2]) if found is not None else 0
 
 
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with a token. `forbidden` names operations (`POST /api/orders`) that must never succeed."""
+
+    name: str
+    token: str = field(repr=False)
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def authorization(self) -> str:
+        """The header's value."""
+        return f"Bearer {self.token}"
+
+
 @dataclass(slots=True)
 class Fuzzer:
-    """Runs with one configuration; `environment` is what the file refers to."""
+    """Runs with one configuration; `environment` is what the file refers to besides the users."""
 
     config: Path
     directory: Path
-    environment: Mapping[str, str]
+    users: Sequence[User]
+    environment: Mapping[str, str] = field(default_factory=dict)
     _links: set[str] = field(default_factory=set)
 
-    def run(self, url: str, seed: int, *arguments: str) -> FuzzRun:
-        """Fuzz the service at `url` by its published document."""
+    def run_all(self, url: str, seeds: Sequence[int]) -> list[FuzzRun]:
+        """Fuzz as each user with each seed."""
+        return [self.run(url, seed, user) for user in self.users for seed in seeds]
+
+    def run(self, url: str, seed: int, user: User, *arguments: str) -> FuzzRun:
+        """Fuzz the service at `url` by its published document, as `user`."""
         schemathesis = Path(sys.executable).with_name("st")
-        reports = self.directory / f"seed-{seed}"
+        reports = self.directory / f"{user.name}-{seed}"
         reports.mkdir()
+        if user.forbidden:
+            # That an operation was never reached is here what is wanted.
+            arguments = ("--warnings", "off", *arguments)
         ended = subprocess.run(
             [
                 *(str(schemathesis), "--config-file", str(self.config), "run", f"{url}/openapi.json"),
                 *("--seed", str(seed), "--report", "ndjson", "--report-dir", str(reports), *arguments),
             ],
             cwd=reports,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, **self._as(user, reports)},
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS,
@@ -72,6 +96,16 @@ class Fuzzer:
         for report in reports.glob("*.ndjson"):
             self._links |= {json.loads(f'"{name}"') for name in _LINK.findall(report.read_text())}
         return FuzzRun(ended.returncode, ended.stdout + ended.stderr)
+
+    def _as(self, user: User, reports: Path) -> dict[str, str]:
+        """All users, as schemathesis reads them (Web Fuzzing Commons), and who is this run's."""
+        users = reports / "users.json"
+        entries = [
+            {"name": one.name, "fixedHeaders": [{"name": "Authorization", "value": one.authorization}]}
+            for one in self.users
+        ]
+        users.write_text(json.dumps({"auth": entries}))
+        return {"USERS": str(users), "USER": user.name, "FORBIDDEN": ",".join(user.forbidden)}
 
     @property
     def links_used(self) -> int:
