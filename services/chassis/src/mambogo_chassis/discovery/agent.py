@@ -90,7 +90,7 @@ class EurekaAgent:
                 await next_beat()
             else:
                 # Jitter, so that a whole platform does not ask in step.
-                await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311
+                await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, no secret
 
     async def mirror(self) -> None:
         """Make the registry's status equal to readiness, if it is not."""
