@@ -197,57 +197,6 @@ def test_a_restarted_node_s_way_to_other_pods_is_not_the_default_one(restarted: 
     assert "via" in said(restarted, "ip", "route", "show", "10.244.0.0/24")
 
 
-KUBEADM = """kind: ClusterConfiguration
-networking:
-  podSubnet: 10.244.0.0/16
-  serviceSubnet: 10.96.0.0/16
-"""
-
-
-@pytest.fixture
-def unborn(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
-    """A node that kind has written its configuration to, and kubeadm has done nothing on."""
-    image = f"rehearsal/node:v{settings.versions.kubernetes}"
-    container = engine.containers.run(image, entrypoint=["sleep", "300"], detach=True, privileged=True)
-    try:
-        said(container, "bash", "-c", 'printf "%s" "$0" > /kind/kubeadm.conf', KUBEADM)
-        yield container
-    finally:
-        container.remove(force=True, v=True)
-
-
-def test_a_control_plane_has_the_first_pod_range_before_kubelet_starts(unborn: Container) -> None:
-    said(unborn, "touch", "/etc/kubernetes/admin.conf")
-    said(unborn, "node-network", "foresee")
-
-    (ranges,) = _pod_ranges(unborn)
-    assert ranges == [{"subnet": "10.244.0.0/24"}]
-    assert "10.244.0.0/24" in said(unborn, "nft", "list", "set", "inet", "rehearsal", "own_pods")
-
-
-def test_a_worker_waits_for_the_range_that_it_is_given(unborn: Container) -> None:
-    said(unborn, "node-network", "foresee")
-
-    assert said(unborn, "bash", "-c", "ls /etc/cni/net.d; ls /etc/rehearsal 2>/dev/null || true") == ""
-
-
-def test_a_restarted_kubelet_keeps_the_network_that_the_node_has(unborn: Container) -> None:
-    said(unborn, "touch", "/etc/kubernetes/admin.conf")
-    script = 'printf "%s" "$0" | node-network ensure'
-    said(unborn, "bash", "-c", script, NETWORK.format(other="10.0.0.2").replace("peer", "node"))
-    said(unborn, "node-network", "foresee")
-
-    (ranges,) = _pod_ranges(unborn)
-    assert ranges == [{"subnet": "10.244.1.0/24"}]
-
-
-def _pod_ranges(container: Container) -> list[list[dict[str, str]]]:
-    configuration = json.loads(said(container, "cat", "/etc/cni/net.d/10-ptp.conflist"))
-    return [
-        ranges for plugin in configuration["plugins"] for ranges in plugin.get("ipam", {}).get("ranges", [])
-    ]
-
-
 def test_kinds_start_contract_is_in_the_configuration(engine: DockerClient, settings: Catalogue) -> None:
     config = engine.images.get(f"rehearsal/node:v{settings.versions.kubernetes}").attrs["Config"]
     assert config["Entrypoint"] == ["/usr/local/bin/entrypoint", "/sbin/init"]
