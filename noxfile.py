@@ -42,7 +42,7 @@ SERVICE_PACKAGES = (
     "audit",
 )
 # Those whose own tests hold a contract suite.
-FUZZED = ("chassis", "product", "order", "cart", "inventory")
+FUZZED = ("chassis", "product", "order", "cart", "inventory", "payment")
 # Those whose tests wait more than they work, for faults to show and for dependencies to come back.
 WAITING = ("chassis", "testkit")
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")

@@ -15,6 +15,7 @@ import pytest
 from rehearsal.core import catalogue
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import ignore
+from rehearsal.supply import engine_finding
 from rehearsal.supply.engine_finding import (
     Endpoint,
     Origin,
@@ -114,6 +115,20 @@ def no_docker(short: Path) -> Iterator[Path]:
 
 def test_listener_that_speaks_no_docker_is_broken(no_docker: Path) -> None:
     found = find_engine(_home(no_docker), {})
+    assert isinstance(found, Silent)
+    assert found.why is Silence.BROKEN
+
+
+def test_listener_that_never_answers_is_broken_and_costs_no_socket(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_finding, "_API_TIMEOUT_SECONDS", 1.0)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short / "docker.sock"))
+        server.listen()
+        before = len(os.listdir("/proc/self/fd"))
+        found = find_engine(_home(short), {})
+        assert len(os.listdir("/proc/self/fd")) == before
     assert isinstance(found, Silent)
     assert found.why is Silence.BROKEN
 

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -91,11 +92,24 @@ def connect(endpoint: Endpoint, *, timeout_seconds: float = 60.0) -> DockerClien
     """Return a client; raises docker.errors.DockerException when nothing answers."""
     # 0.3 s of imports that a machine without an engine need not pay.
     import docker
+    from docker.constants import DEFAULT_DOCKER_API_VERSION
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
 
     environment = dict(os.environ)
     if not endpoint.chosen_by_user:
         environment["DOCKER_HOST"] = endpoint.host
-    return docker.from_env(environment=environment, timeout=int(timeout_seconds))
+
+    def client(version: str) -> DockerClient:
+        return docker.from_env(environment=environment, timeout=int(timeout_seconds), version=version)
+
+    # A client that is told no version asks for it while it is made, and leaves its socket open when no answer comes.
+    with closing(client(DEFAULT_DOCKER_API_VERSION)) as probe:
+        try:
+            version = str(probe.version(api_version=False)["ApiVersion"])
+        except (RequestException, KeyError) as error:
+            raise DockerException(f"{endpoint.host} does not say its version: {error}") from error
+    return client(version)
 
 
 def choose_endpoint(home: EngineHome, environ: Mapping[str, str]) -> Endpoint:

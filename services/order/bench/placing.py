@@ -26,10 +26,11 @@ from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import Fleet
 from mambogo_testkit.issuing import issuer
 from mambogo_testkit.processes import ServiceProcess, service_process
+from mambogo_testkit.serving import migrate
 from support.catalogue import Catalogue, catalogue
-from support.migrating import migrate
 from support.shop import ALICE, process_environment_for
 
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 LINES = 3
 CLIENTS = 8
 # Other work on the machine shows in a round's CPU time, too: the best of many short ones is the code's own.
@@ -75,7 +76,7 @@ def main() -> None:
         broker = KafkaBroker(fleet.get("kafka"), client, shared=True).bootstrap_servers
         ensure_topics(broker, ("orders", "inventory", "payments"), partitions=3, replication_factor=1)
         with postgres.database() as database, catalogue() as products, issuer() as tokens:
-            migrate(database)
+            migrate(database, MIGRATIONS)
             environment = process_environment_for(database, tokens, products, broker)
             headers = {"Authorization": f"Bearer {tokens.token(ALICE, 'orders:write')}"}
             with (

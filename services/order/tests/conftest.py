@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,9 +11,11 @@ from hypothesis import HealthCheck, settings
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
 from mambogo_testkit.issuing import Issuer, issuer
+from mambogo_testkit.serving import migrate
 from support.catalogue import Catalogue, catalogue
-from support.migrating import MIGRATIONS, migrate
 from support.shop import NO_KAFKA, Shop, process_environment_for, shop
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,7 +25,7 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
     source = "".join(path.read_text() for path in sorted((MIGRATIONS / "versions").glob("*.py")))
-    return postgres_server.template("order-service " + source, migrate)
+    return postgres_server.template("order-service " + source, lambda database: migrate(database, MIGRATIONS))
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,11 @@ from mambogo_testkit.dependencies.postgres import PostgresServer
 from mambogo_testkit.dependencies.redis import RedisServer
 from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import Fleet
+from mambogo_testkit.serving import migrate
 from support.issuer import issuer
 from support.running import Running
 
-from catalogue_support import ADMINISTRATOR, body, migrate, serving, settings
+from catalogue_support import ADMINISTRATOR, MIGRATIONS, body, serving, settings
 
 # Other work on the machine shows in a round's CPU time, too: the best of many short ones is the code's own.
 ROUNDS = 50
@@ -97,7 +98,7 @@ def main() -> None:
         kafka = KafkaBroker(fleet.get("kafka"), client, shared=True)
         redis = RedisServer(fleet.get("redis"), client, shared=True)
         with postgres.database() as database, kafka.topics() as topics, redis.space() as space:
-            migrate(database)
+            migrate(database, MIGRATIONS)
             topics.create("products", partitions=3)
             with issuer() as tokens:
                 used = settings(tokens, database, space, topics.bootstrap_servers, kafka_prefix=topics.prefix)

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mambogo_chassis.database.migrate import Migrations, upgrade
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.redis import RedisSpace
-from sqlalchemy import URL
 from support.data import database_settings, event_settings
 from support.issuer import AUDIENCE, CLIENT, REALM, Issuer
 from support.running import Running, Settings, make_service, running
@@ -30,19 +28,6 @@ class CatalogueSettings(Settings, ProductSettings):
     redis_connect_timeout_seconds: float = 10.0
     redis_timeout_seconds: float = 10.0
     redis_pool_wait_seconds: float = 10.0
-
-
-def migrate(database: FreshDatabase) -> None:
-    """Make the tables, as the migration Job does."""
-    url = URL.create(
-        "postgresql+psycopg",
-        username=database.user,
-        password=database.password,
-        host=database.host,
-        port=database.port,
-        database=database.name,
-    )
-    upgrade(url, Migrations(MIGRATIONS))
 
 
 def redis_settings(space: RedisSpace) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from mambogo_testkit.dependencies.kafka import TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from mambogo_testkit.dependencies.postgres import PostgresServer
 from mambogo_testkit.dependencies.redis import RedisSpace
+from mambogo_testkit.serving import migrate
 from support.data import opened
 from support.issuer import Issuer, issuer
 from support.running import Running
 
-from catalogue_support import ADMINISTRATOR, migrate, serving, settings
+from catalogue_support import ADMINISTRATOR, MIGRATIONS, serving, settings
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> str:
-    return postgres_server.template("product-service", migrate)
+    return postgres_server.template("product-service", lambda database: migrate(database, MIGRATIONS))
 
 
 @pytest.fixture

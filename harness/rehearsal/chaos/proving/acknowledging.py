@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
-from rehearsal.chaos.proving.operations import CANCEL, LOOK, PLACE, Operation
+from rehearsal.chaos.proving.operations import CANCEL, FAIL, INFO, LOOK, OK, PLACE, Operation
 from rehearsal.chaos.proving.snapshot import ENDED, OrderRow, Snapshot
 from rehearsal.shop.answers import Kind
 
@@ -33,7 +33,7 @@ def acknowledged_once(operations: Sequence[Operation], snapshot: Snapshot) -> Re
             by_key[row.key] = row.order_id
     told: dict[str, str] = {}
     for one in operations:
-        if one.f == PLACE and one.kind is Kind.OK:
+        if one.f == PLACE and one.kind is OK:
             told.setdefault(one.key, one.order_id)
     violations = []
     for key, order_id in told.items():
@@ -72,18 +72,18 @@ def nothing_unasked(operations: Sequence[Operation], snapshot: Snapshot) -> Resu
         kind = outcome.get(row.key)
         if kind is None:
             violations.append(Violation("I2", "phantom", row.order_id, "no order", "an order nobody placed"))
-        elif kind is Kind.FAIL:
+        elif kind is FAIL:
             violations.append(Violation("I2", "refused-exists", row.order_id, "no order", f"key {row.key}"))
-        elif kind is Kind.INFO:
+        elif kind is INFO:
             recovered += 1
     return judge(I2, len(outcome), violations, numbers={"recovered": float(recovered)})
 
 
 def _stronger(known: Kind | None, kind: Kind) -> Kind:
     """One clear yes decides; an unknown outcome leaves a no open."""
-    if known is None or kind is Kind.OK:
+    if known is None or kind is OK:
         return kind
-    return Kind.INFO if Kind.INFO in (known, kind) and known is not Kind.OK else known
+    return INFO if INFO in (known, kind) and known is not OK else known
 
 
 def one_order_per_key(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
@@ -100,7 +100,7 @@ def one_order_per_key(operations: Sequence[Operation], snapshot: Snapshot) -> Re
             continue
         repeated += one.key in seen
         seen.add(one.key)
-        if one.kind is not Kind.OK:
+        if one.kind is not OK:
             continue
         before = first.setdefault(one.key, one)
         if before is one:
@@ -122,7 +122,7 @@ def _answer(one: Operation) -> str:
 
 def _refused_wrongly(operations: Sequence[Operation], first: dict[str, Operation]) -> Iterator[Violation]:
     for one in operations:
-        if one.f != PLACE or one.kind is not Kind.FAIL:
+        if one.f != PLACE or one.kind is not FAIL:
             continue
         known = first.get(one.key)
         if known is not None and known.request == one.request and one.invoked_ns > (known.answered_ns or 0):
@@ -137,35 +137,40 @@ def reads_see_acknowledged(operations: Sequence[Operation], snapshot: Snapshot) 
     CONFIRMED may still become CANCELLED, nothing else that has ended changes. The answer to a cancellation is
     a look, too.
     """
-    told: dict[str, int] = {}
-    for one in operations:
-        if one.f == PLACE and one.kind is Kind.OK and one.answered_ns is not None:
-            order_id = one.order_id
-            if one.answered_ns < told.get(order_id, one.answered_ns + 1):
-                told[order_id] = one.answered_ns
-    looked = 0
-    violations: list[Violation] = []
+    looks = [one for one in operations if one.f in (LOOK, CANCEL) and one.kind is not INFO]
+    missed: list[Operation] = []
     states: dict[str, str] = {}
     changed: set[str] = set()
-    looks = [one for one in operations if one.f in (LOOK, CANCEL) and one.kind is not Kind.INFO]
     for one in looks:
-        looked += 1
-        order_id = one.asked.get("order_id", "")
-        if one.kind is Kind.OK:
+        if one.kind is OK:
+            order_id = one.asked.get("order_id", "")
             state = one.answered.get("state", "")
             if states.setdefault(order_id, state) != state:
                 changed.add(order_id)
-        elif one.status == _NOT_FOUND_STATUS and told.get(order_id, one.invoked_ns) < one.invoked_ns:
-            late = (one.invoked_ns - told[order_id]) / 1e6
-            observed = f"404, {late:.1f} ms after it was acknowledged"
-            violations.append(Violation("I10", "not-read", order_id, "the order", observed))
+        elif one.status == _NOT_FOUND_STATUS:
+            missed.append(one)
+    violations = list(_not_read(operations, missed))
     seen: defaultdict[str, list[Operation]] = defaultdict(list)
     for one in looks:
-        if one.kind is Kind.OK and one.asked.get("order_id", "") in changed:
-            seen[one.asked["order_id"]].append(one)
+        if one.kind is OK and (order_id := one.asked.get("order_id", "")) in changed:
+            seen[order_id].append(one)
     for order_id, of_order in seen.items():
         violations += _changed_after_end(order_id, of_order)
-    return judge(I10, looked, violations)
+    return judge(I10, len(looks), violations)
+
+
+def _not_read(operations: Sequence[Operation], missed: list[Operation]) -> Iterator[Violation]:
+    """Looks that did not find an order which had been acknowledged before they began."""
+    wanted = {one.asked.get("order_id", "") for one in missed}
+    told: dict[str, int] = {}
+    for one in operations if wanted else ():
+        if one.f == PLACE and one.kind is OK and one.answered_ns is not None and one.order_id in wanted:
+            told[one.order_id] = min(one.answered_ns, told.get(one.order_id, one.answered_ns))
+    for one in missed:
+        order_id = one.asked.get("order_id", "")
+        if (since := told.get(order_id, one.invoked_ns)) < one.invoked_ns:
+            observed = f"404, {(one.invoked_ns - since) / 1e6:.1f} ms after it was acknowledged"
+            yield Violation("I10", "not-read", order_id, "the order", observed)
 
 
 def _changed_after_end(order_id: str, looks: list[Operation]) -> Iterator[Violation]:

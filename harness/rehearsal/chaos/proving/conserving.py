@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
-from rehearsal.chaos.proving.operations import PLACE, STOCK, Operation
+from rehearsal.chaos.proving.operations import OK, PLACE, STOCK, Operation
 from rehearsal.chaos.proving.snapshot import ENDED, Line, Money, OrderRow, PriceRow, Snapshot, StockRow
-from rehearsal.shop.answers import Kind
 
 I3: Final = Invariant("I3", "Stock never runs below zero and always adds up")
 I4: Final = Invariant("I4", "A confirmed order is paid once and in full, every other one not at all")
@@ -28,7 +27,7 @@ def stock_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result
     violations: list[Violation] = []
     looked = len(snapshot.stock)
     for one in operations:
-        if one.f == STOCK and one.kind is Kind.OK:
+        if one.f == STOCK and one.kind is OK:
             looked += 1
             numbers = [int(one.answered[part]) for part in _PARTS]
             product_id = str(one.asked.get("product_id"))
@@ -83,7 +82,7 @@ def money_adds_up(operations: Sequence[Operation], snapshot: Snapshot) -> Result
     for row in snapshot.orders:
         movements = moved.pop(row.order_id, [])
         paid += bool(movements)
-        if movements or row.state == "CONFIRMED":
+        if (movements or row.state == "CONFIRMED") and not _is_paid_once(row, movements):
             violations += _of_order(row, movements)
     for order_id, movements in moved.items():
         net = _net(movements)
@@ -115,7 +114,7 @@ def _placements(operations: Sequence[Operation]) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for one in operations:
         if one.f == PLACE:
-            placed = one.answered_ns if one.kind is Kind.OK and one.answered_ns else _FOR_EVER_NS
+            placed = one.answered_ns if one.kind is OK and one.answered_ns else _FOR_EVER_NS
             known = found.get(one.key)
             if known is None:
                 found[one.key] = (one.invoked_ns, placed)
@@ -142,6 +141,19 @@ def _at_no_price(order_id: str, line: Line, prices: Sequence[PriceRow], window: 
     ]
     expected = " or ".join(map(str, allowed)) or "no sale"
     return Violation("I4", "price", order_id, expected, f"{line.unit_price_minor} for {line.product_id}")
+
+
+def _is_paid_once(row: OrderRow, movements: list[Money]) -> bool:
+    """The usual case, which needs no closer look."""
+    if len(movements) != 1 or row.state != "CONFIRMED":
+        return False
+    only = movements[0]
+    return (
+        only.kind == "capture"
+        and only.amount_minor == row.total_minor
+        and only.amount_minor > 0
+        and only.currency == row.currency
+    )
 
 
 def _of_order(row: OrderRow, movements: list[Money]) -> Iterator[Violation]:

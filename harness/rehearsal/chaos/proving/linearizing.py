@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from rehearsal.chaos.proving.findings import Invariant, Result, Violation, judge, unseen
-from rehearsal.chaos.proving.operations import CANCEL, LOOK, PLACE, STOCK, Operation
+from rehearsal.chaos.proving.operations import CANCEL, FAIL, LOOK, OK, PLACE, STOCK, Operation
 from rehearsal.chaos.proving.snapshot import Snapshot
 from rehearsal.shop.answers import Kind
 
@@ -103,15 +103,15 @@ def stock_histories(operations: Sequence[Operation], raced: dict[str, int]) -> d
                 continue
             begun.setdefault(one.key, one)
             kinds.setdefault(one.key, set()).add(one.kind)
-            if one.kind is Kind.OK:
+            if one.kind is OK:
                 order_of[one.key] = one.order_id
-        elif one.f == STOCK and one.kind is Kind.OK and one.asked.get("product_id") in raced:
+        elif one.f == STOCK and one.kind is OK and one.asked.get("product_id") in raced:
             product_id = str(one.asked["product_id"])
             seen = StockOp("read", int(one.answered["on_hand"]), one.invoked_ns, one.answered_ns)
             histories[product_id].append(seen)
     ends, cancelled = _ends(operations, frozenset(order_of.values()))
     for key, one in begun.items():
-        if kinds[key] == {Kind.FAIL}:
+        if kinds[key] == {FAIL}:
             continue
         order_id = order_of.get(key, "")
         for product_id, made in _purchase(one, ends.get(order_id), cancelled.get(order_id)):
@@ -152,7 +152,7 @@ def _ends(
     ends: dict[str, tuple[What, int | None]] = {}
     cancelled: dict[str, int] = {}
     for one in operations:
-        if one.f not in (PLACE, LOOK, CANCEL) or one.kind is Kind.FAIL or one.order_id not in order_ids:
+        if one.f not in (PLACE, LOOK, CANCEL) or one.kind is FAIL or one.order_id not in order_ids:
             continue
         if one.f == CANCEL:
             cancelled.setdefault(one.order_id, one.invoked_ns)

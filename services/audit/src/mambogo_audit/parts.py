@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mambogo_chassis.database.migrate import Migrations, upgrade
 from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
 from mambogo_testkit.dependencies.postgres import Database, PostgresServer
 from mambogo_testkit.dependencies.redis import RedisServer, RedisSpace
 from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import Fleet
 from mambogo_testkit.issuing import Issuer, issuer
-from sqlalchemy import URL
+from mambogo_testkit.serving import migrate
 
 from mambogo_audit.tree import Tree
 
@@ -65,21 +64,10 @@ def parts_on(ground: Ground, tree: Tree, folder: Path) -> Iterator[Parts]:
     with ExitStack() as stack:
         databases = {name: stack.enter_context(ground.postgres.database()) for name in WITH_DATABASE}
         for name, database in databases.items():
-            upgrade(_url(database), Migrations(tree.migrations(name)))
+            migrate(database, tree.migrations(name))
         topics = stack.enter_context(ground.kafka.topics())
         for topic in TOPICS:
             topics.create(topic, partitions=_PARTITIONS)
             topics.create(f"{topic}.dlt", partitions=1)
         redis = stack.enter_context(ground.redis.space())
         yield Parts(databases, topics, redis, stack.enter_context(issuer()), folder)
-
-
-def _url(database: Database) -> URL:
-    return URL.create(
-        "postgresql+psycopg",
-        username=database.user,
-        password=database.password,
-        host=database.host,
-        port=database.port,
-        database=database.name,
-    )
