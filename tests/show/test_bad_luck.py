@@ -220,11 +220,14 @@ def test_down_of_nothing_is_no_error() -> None:
 
 @contextmanager
 def _throttled(docker: DockerClient, name: str) -> Iterator[None]:
-    """Give the first container of this name a hundredth of a core from its creation on."""
+    """Give the first container of this name a thousandth of a core from its creation on.
+
+    With a hundredth it boots in 8 s, and kubeadm then starves for its whole time limit.
+    """
 
     def throttle() -> None:
         for event in made:
-            docker.containers.get(event["id"]).update(cpu_period=100_000, cpu_quota=1_000)
+            docker.containers.get(event["id"]).update(cpu_period=1_000_000, cpu_quota=1_000)
             return
 
     made = docker.events(decode=True, filters={"event": "create", "container": name})
