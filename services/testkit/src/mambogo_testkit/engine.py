@@ -48,6 +48,7 @@ class Spec:
     scratch: tuple[str, ...] = ()  # emptied by a stop (tmpfs)
     data: tuple[str, ...] = ()  # kept over stop and start (anonymous volume)
     read_only: bool = True
+    cpu_shares: int = 1024  # relative to other containers; 1024 is Docker's default
 
 
 class Engine:
@@ -94,6 +95,7 @@ class Engine:
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             network=self._network,
+            cpu_shares=spec.cpu_shares,
             labels={**self.labels, LABEL_KIND: spec.kind},
             mounts=[Mount(target=path, source=None, type="volume") for path in spec.data],
         )
