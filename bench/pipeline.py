@@ -169,7 +169,7 @@ async def run(options: argparse.Namespace) -> dict[str, list[str]]:
     """The measurements that were asked for, each on the same shop."""
     found = {}
     async with measured_shop() as (shop, products), session() as http, orders_of(shop) as orders:
-        buyers = Buyers(http, shop.url("order"), shop.parts.issuer, products)
+        buyers = Buyers(http, shop.urls["order"], shop.parts.issuer, products)
         bench = Bench(shop, orders, buyers, options)
         for name in options.what or MEASUREMENTS:
             at_start = f"Load average {os.getloadavg()[0]:.1f} at the start, {os.cpu_count()} cores."

@@ -15,10 +15,17 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from mambogo_audit.__main__ import parts_of, stock_up
-from mambogo_audit.shop import MODULES, Shop
+from mambogo_audit.administering import Administrator
+from mambogo_audit.administering import session as administrators
+from mambogo_audit.killing import Deaths
+from mambogo_audit.parts import ground, parts_on
+from mambogo_audit.planning import Stall
+from mambogo_audit.shop import OWN_SETTINGS, Shop
+from mambogo_audit.shopping import Market
+from mambogo_audit.tree import MODULES, Tree
 from mambogo_testkit.engine import LABEL_KIND, LABEL_OWNER, connect
 from mambogo_testkit.owners import this_owner
+from rehearsal.shop.history import History
 
 # One statement over a partial index: what it costs the database does not grow with the orders that ended.
 _WAITING = "SELECT count(*) FROM orders WHERE sweep_at IS NOT NULL"
@@ -36,7 +43,7 @@ class MeasuredShop(Shop):
 
     async def resume(self, name: str) -> None:
         """Start it again; returns when it is ready."""
-        await self._start(name, "")
+        await self._start(name, None)
         await self._ready(name)
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -46,22 +53,32 @@ class MeasuredShop(Shop):
         return times | _of_containers()
 
     def _environment(self, name: str) -> dict[str, str]:
-        return super()._environment(name) | {"ACCESS_LOG": "true", "LOG_LEVEL": "INFO"}
+        hurried = OWN_SETTINGS.get(name, {})
+        kept = {key: value for key, value in super()._environment(name).items() if key not in hurried}
+        return kept | {"ACCESS_LOG": "true", "LOG_LEVEL": "INFO"}
 
 
 @asynccontextmanager
 async def measured_shop() -> AsyncIterator[tuple[MeasuredShop, list[str]]]:
-    """A shop that is ready, and products with plenty of each."""
+    """A shop that is ready, of one process each, with a provider that does as it is told; and its products."""
     folder = Path(tempfile.mkdtemp(prefix="shop-bench-"))
     print(f"logs: {folder}", file=sys.stderr)
-    with parts_of(folder) as parts:
-        shop = MeasuredShop(parts, seed=1)
+    with ground() as servers, parts_on(servers, Tree.own(), folder) as parts:
+        one_each = {name: name for name in MODULES}
+        shop = MeasuredShop(parts, Tree.own(), 1, Deaths({}), processes=one_each, switches={})
         try:
             await shop.start()
-            products, _ = await stock_up(shop)
-            yield shop, products
+            yield shop, await _stocked_up(shop)
         finally:
             await shop.close()
+
+
+async def _stocked_up(shop: MeasuredShop) -> list[str]:
+    """Plenty of each product; their ids."""
+    with History(shop.parts.folder / "history.jsonl") as history:
+        market = Market(shop.urls, shop.parts.issuer, history, Stall((), ()))
+        async with administrators() as http:
+            return list((await Administrator(market, http, shop.seed).stock_up(0)).plenty)
 
 
 class Orders:

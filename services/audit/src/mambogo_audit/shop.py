@@ -27,8 +27,8 @@ from mambogo_audit.tree import MODULES, Tree
 # Processes by name, and whose they are. Two of inventory: its consumers share the partitions, and meet at the
 # rows of stock.
 PROCESSES: Final = {**{name: name for name in MODULES}, "inventory-2": "inventory"}
-# What the provider does to its merchants.
-_SWITCHES: Final = {
+# A provider of whom everything has to be expected.
+HARMFUL: Final = {
     "lost_reply_every": 23,
     "decline_amounts_ending": ["7"],
     "duplicate_webhooks": 1,
@@ -40,7 +40,7 @@ _LOOK_SECONDS: Final = 0.1
 _REACH_SECONDS: Final = 60.0
 _API_KEY: Final = "audit-provider-key"
 _WEBHOOK_SECRET: Final = "audit-webhook-secret"  # noqa: S105 - of a sandbox that lives for this run
-_OWN_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
+OWN_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     # Stuck orders are driven on while the run lasts, and not only after it.
     "order": {"SWEEP_INTERVAL_SECONDS": "1", "ORDER_RESEND_AFTER_SECONDS": "5"},
     # Read anew each second: carts meet changed prices.
@@ -60,6 +60,9 @@ class Shop:
     # kills in a round (None: as long as there is a round).
     passes: tuple[int, int] | None = None
     times: int | None = None
+    processes: Mapping[str, str] = field(default_factory=lambda: PROCESSES)
+    # What the provider does to its merchants.
+    switches: Mapping[str, Any] = field(default_factory=lambda: HARMFUL)
     ports: dict[str, int] = field(default_factory=dict)
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     _keepers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -71,16 +74,16 @@ class Shop:
 
     async def start(self) -> None:
         """Start everything without failpoints; returns when all are ready."""
-        self.ports = {name: free_port() for name in (*PROCESSES, "sandbox")}
+        self.ports = {name: free_port() for name in (*self.processes, "sandbox")}
         self._processes["sandbox"] = await self._spawn("sandbox", "mambogo_sandbox", self._sandbox())
-        for name in PROCESSES:
+        for name in self.processes:
             await self._start(name, None)
-        await asyncio.gather(*(self._ready(name) for name in PROCESSES))
-        await self._sandbox_request("PUT", "/admin/switches", json=_SWITCHES)
+        await asyncio.gather(*(self._ready(name) for name in self.processes))
+        await self._sandbox_request("PUT", "/admin/switches", json=self.switches)
 
     async def harm(self) -> None:
         """From now on whoever has failpoints dies again and again."""
-        for name, service in PROCESSES.items():
+        for name, service in self.processes.items():
             if places := self.deaths.wanted.get(service):
                 seed = f"{self.seed} {name}"
                 deck = Deck(service, places, seed, passes=self.passes, times=self.times)
@@ -93,7 +96,7 @@ class Shop:
         for name in armed:
             await self._end(name)
             await self._start(name, None)
-        await asyncio.gather(*(self._ready(name) for name in PROCESSES))
+        await asyncio.gather(*(self._ready(name) for name in self.processes))
 
     async def close(self) -> None:
         """End every process."""
@@ -149,7 +152,7 @@ class Shop:
         environment = self._environment(name)
         if death is not None:
             environment["MAMBOGO_FAILPOINTS"] = str(death)
-        self._processes[name] = await self._spawn(name, MODULES[PROCESSES[name]], environment)
+        self._processes[name] = await self._spawn(name, MODULES[self.processes[name]], environment)
 
     async def _spawn(
         self, name: str, module: str, environment: Mapping[str, str]
@@ -193,7 +196,7 @@ class Shop:
         }
 
     def _environment(self, name: str) -> dict[str, str]:
-        service = PROCESSES[name]
+        service = self.processes[name]
         made = {
             "SPRING_PROFILES_ACTIVE": "test",
             "HOST": "127.0.0.1",
@@ -203,7 +206,7 @@ class Shop:
             "ACCESS_LOG": "false",
             "SERVICE_ADDRESSES": ",".join(f"{one}-service={self.urls[one]}" for one in MODULES),
             **self.parts.issuer.environment,
-            **_OWN_SETTINGS.get(service, {}),
+            **OWN_SETTINGS.get(service, {}),
         }
         if service in WITH_DATABASE:
             made |= self._stores(name)
@@ -218,7 +221,7 @@ class Shop:
         return made
 
     def _stores(self, name: str) -> dict[str, str]:
-        database = self.parts.databases[PROCESSES[name]]
+        database = self.parts.databases[self.processes[name]]
         return {
             "DB_HOST": database.host,
             "DB_PORT": str(database.port),
