@@ -23,7 +23,7 @@ ADMIN = "testkit-admin"
 _STOP_SECONDS = 30
 _DATABASE = "keycloak"
 # Of all dependencies it starts the longest, its database first: where cores are few, the others give way.
-_CPU_SHARES = 4096
+_CPU_SHARES = 32768
 
 
 class KeycloakServer(Server):
