@@ -89,18 +89,20 @@ def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sam
 
 
 def measure_half_load(
-    setting: Setting, token: str, *, capacity: float, seconds: int, turns: int
+    settings: tuple[Setting, Setting], token: str, *, capacity: float, seconds: int, turns: int
 ) -> list[str]:
-    """The gateway's table at half of `capacity` requests a second."""
-    peer = PEERS[0]
-    with running(peer, setting, token) as process_id:
-        load(process_id, setting.url, token, seconds=peer.warm_up_seconds, connections=32, core=_OTHER_CORE)
+    """The table of the gateway and nginx at half of `capacity` requests a second."""
+    ours, nginx = (next(peer for peer in PEERS if peer.name == name) for name in (PEERS[0].name, "nginx"))
+    with running(ours, settings[0], token) as process_id, running(nginx, settings[1], token):
+        url, warm_up = settings[0].url, ours.warm_up_seconds
+        load(process_id, url, token, seconds=warm_up, connections=32, core=_OTHER_CORE)
+        ports = {
+            "the upstream alone": settings[0].upstream,
+            "through the gateway": settings[0].port,
+            "through nginx": settings[1].port,
+        }
         found = half_load.take_turns(
-            *(setting.port, setting.upstream, token),
-            per_second=capacity / 2,
-            seconds=seconds,
-            turns=turns,
-            core=_OTHER_CORE,
+            ports, token, per_second=capacity / 2, seconds=seconds, turns=turns, core=_OTHER_CORE
         )
     return half_load.table(found, capacity / 2)
 
@@ -182,7 +184,7 @@ def main() -> None:
                 rounds = results[PEERS[0].name]
                 capacity = statistics.median(sample.requests_per_second for sample, *_ in rounds)
                 tables["half load"] = measure_half_load(
-                    setting(),
+                    (setting(), setting()),
                     token,
                     capacity=capacity,
                     seconds=arguments.seconds,

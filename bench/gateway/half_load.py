@@ -1,6 +1,7 @@
 """The 99th percentile at half of what the gateway can do, against the upstream's own at the same rate.
 
-Both by the same client in the same run, turn by turn, so that a neighbour on the machine meets both alike.
+All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike. nginx is
+asked, too: what a second process on another core costs in the tail is the machine's, and not the gateway's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,58 +20,46 @@ _CLIENT = Path(__file__).with_name("open_loop.py")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn at the upstream and one through the gateway, in milliseconds."""
+class Tail:
+    """Of one turn, in milliseconds."""
 
-    direct_p50: float
-    direct_p99: float
-    through_p50: float
-    through_p99: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times the upstream's own 99th percentile a client waits."""
-        return self.through_p99 / self.direct_p99
+    p50: float
+    p99: float
 
 
-def ask(port: int, token: str, *, per_second: float, seconds: float, core: int) -> tuple[float, float]:
-    """Offer a rate; the median and the 99th percentile."""
+def ask(port: int, token: str, *, per_second: float, seconds: float, core: int) -> Tail:
+    """Offer a rate."""
     command = [sys.executable, str(_CLIENT), str(port), str(per_second), str(seconds), token]
     done = subprocess.run(pinned(core, command), capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     if result["errors"]:
         raise SystemExit(f"half load: {result['errors']} errors; not a measurement")
-    return result["p50"], result["p99"]
+    return Tail(result["p50"], result["p99"])
 
 
 def take_turns(
-    gateway: int, upstream: int, token: str, *, per_second: float, seconds: float, turns: int, core: int
-) -> list[Turn]:
-    """So many turns, direct and through the gateway."""
-    found = []
+    ports: Mapping[str, int], token: str, *, per_second: float, seconds: float, turns: int, core: int
+) -> dict[str, list[Tail]]:
+    """So many turns at each, one after the other."""
+    found: dict[str, list[Tail]] = {name: [] for name in ports}
     for _ in range(turns):
-        direct = ask(upstream, token, per_second=per_second, seconds=seconds, core=core)
-        through = ask(gateway, token, per_second=per_second, seconds=seconds, core=core)
-        found.append(Turn(*direct, *through))
+        for name, port in ports.items():
+            found[name].append(ask(port, token, per_second=per_second, seconds=seconds, core=core))
     return found
 
 
-def table(turns: list[Turn], per_second: float) -> list[str]:
-    """Markdown."""
-    ratios = sorted(turn.ratio for turn in turns)
-    lines = ["| at half load | p50 ms | p99 ms | p99 spread |", "|---|---|---|---|"]
-    for name, medians, tails in (
-        ("the upstream alone", [t.direct_p50 for t in turns], [t.direct_p99 for t in turns]),
-        ("through the gateway", [t.through_p50 for t in turns], [t.through_p99 for t in turns]),
-    ):
-        lines.append(
-            f"| {name} | {statistics.median(medians):.2f} | {statistics.median(tails):.2f} "
-            f"| {min(tails):.2f}-{max(tails):.2f} |"
-        )
-    lines += [
-        "",
-        f"{per_second:.0f} requests a second, {len(turns)} turns of each. p99 through the gateway over the "
-        f"upstream's own: median {statistics.median(ratios):.2f}, {ratios[0]:.2f} to {ratios[-1]:.2f} "
-        "(goal: at most 2).",
+def table(found: Mapping[str, Sequence[Tail]], per_second: float) -> list[str]:
+    """Markdown; the first is what the others are compared with."""
+    lines = [
+        "| at half load | p50 ms | p99 ms | spread of p99 | p99 over the upstream's own |",
+        "|---|---|---|---|---|",
     ]
-    return lines
+    own = next(iter(found.values()))
+    for name, tails in found.items():
+        p99 = sorted(tail.p99 for tail in tails)
+        ratios = sorted(tail.p99 / first.p99 for tail, first in zip(tails, own, strict=True))
+        lines.append(
+            f"| {name} | {statistics.median(tail.p50 for tail in tails):.2f} | {statistics.median(p99):.2f} "
+            f"| {p99[0]:.2f}-{p99[-1]:.2f} | {statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f}) |"
+        )
+    return [*lines, "", f"{per_second:.0f} requests a second, {len(own)} turns at each. Goal: at most 2."]
