@@ -1,7 +1,7 @@
 """The 99th percentile at half of what the gateway can do, against the upstream's own at the same rate.
 
-All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike. nginx is
-asked, too: what a second process on another core costs in the tail is the machine's, and not the gateway's.
+All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike. nginx
+is asked, too: what a second process on another core costs in the tail is the machine's, not the gateway's.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def table(found: Mapping[str, Sequence[Tail]], per_second: float) -> list[str]:
         ratios = sorted(tail.p99 / first.p99 for tail, first in zip(tails, own, strict=True))
         lines.append(
             f"| {name} | {statistics.median(tail.p50 for tail in tails):.2f} | {statistics.median(p99):.2f} "
-            f"| {p99[0]:.2f}-{p99[-1]:.2f} | {statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f}) |"
+            f"| {p99[0]:.2f}-{p99[-1]:.2f} "
+            f"| {statistics.median(ratios):.1f} ({ratios[0]:.1f}-{ratios[-1]:.1f}) |"
         )
     return [*lines, "", f"{per_second:.0f} requests a second, {len(own)} turns at each. Goal: at most 2."]

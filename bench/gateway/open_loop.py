@@ -1,9 +1,9 @@
 """Requests at a fixed rate, whether or not the answers come: latency counts from when each was due.
 
 A closed loop asks later when the answers are late, and so leaves out the very waiting that is to be measured
-("coordinated omission"). What is due is looked at each millisecond, the finest that the event loop's timers do:
-anything finer made the loop spin, on the core of the very upstream that it asks. Prints one line of JSON; run by
-`half_load`.
+("coordinated omission"). What is due is looked at each millisecond, the finest that the event loop's timers
+do: anything finer made the loop spin, on the core of the very upstream that it asks. Prints one line of JSON;
+run by `half_load`.
 """
 
 from __future__ import annotations

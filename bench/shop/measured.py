@@ -60,7 +60,7 @@ class MeasuredShop(Shop):
 
 @asynccontextmanager
 async def measured_shop() -> AsyncIterator[tuple[MeasuredShop, list[str]]]:
-    """A shop that is ready, of one process each, with a provider that does as it is told; and its products."""
+    """A shop of one process each that is ready, with a well-behaved provider; and its products."""
     folder = Path(tempfile.mkdtemp(prefix="shop-bench-"))
     print(f"logs: {folder}", file=sys.stderr)
     with ground() as servers, parts_on(servers, Tree.own(), folder) as parts:
