@@ -103,7 +103,7 @@ def connect(endpoint: Endpoint, *, timeout_seconds: float = 60.0) -> DockerClien
     def client(version: str) -> DockerClient:
         return docker.from_env(environment=environment, timeout=int(timeout_seconds), version=version)
 
-    # A client that is told no version asks for it while it is made; without an answer its socket stays open.
+    # A client that is told no version asks for it when made; without an answer its socket stays open.
     with closing(client(DEFAULT_DOCKER_API_VERSION)) as probe:
         try:
             version = str(probe.version(api_version=False)["ApiVersion"])

@@ -17,7 +17,7 @@ CANCEL: Final = "cancel_order"
 LOOK: Final = "get_order"
 STOCK: Final = "get_stock"
 
-# Python 3.11 takes ten times as long to look up `Kind.OK`, and checkers do so for each of a million operations.
+# Python 3.11 takes ten times as long to look up `Kind.OK`, and checkers do it a million times.
 OK: Final = Kind.OK
 FAIL: Final = Kind.FAIL
 INFO: Final = Kind.INFO
