@@ -1,7 +1,7 @@
 """The 99th percentile at half of what the gateway can do, against the upstream's own at the same rate.
 
-All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike. nginx
-is asked, too: what a second process on another core costs in the tail is the machine's, not the gateway's.
+All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike.
+nginx is asked, too: what a process on another core costs in the tail is the machine's, not the gateway's.
 """
 
 from __future__ import annotations
