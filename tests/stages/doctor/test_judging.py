@@ -168,7 +168,7 @@ CASES: list[tuple[str, Break, Status, str]] = [
         "supply.tilt",
         _with(supplies=(SupplyStatus("tilt", "tool", "0.37", "built", False),)),
         FIX,
-        "will be made",
+        "will be made: built",
     ),
     (
         "supply.go",
@@ -219,6 +219,13 @@ def test_blocker_has_a_cure_and_limit_says_what_it_excludes_or_why(
     row = _row(break_it(healthy), row_id)
     enough = {BLOCKER: bool(row.cure), LIMIT: bool(row.explanation)}
     assert enough.get(row.status, True)
+
+
+def test_image_is_not_said_to_be_missing_while_no_engine_can_be_asked(healthy: MachineFacts) -> None:
+    image = SupplyStatus("kafka", "image", "4.3.1", "built", False)
+    silent = dataclasses.replace(healthy, supplies=(image,), engine=Silent(DEFAULT, Silence.ABSENT, "no"))
+
+    assert _row(silent, "supply.kafka").summary == "4.3.1, will be made unless the engine has it: built"
 
 
 def test_exit_code_is_three_only_for_a_blocker(healthy: MachineFacts) -> None:

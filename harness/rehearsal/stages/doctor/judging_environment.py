@@ -280,14 +280,16 @@ def browser(facts: MachineFacts) -> Row:
 def supplies(facts: MachineFacts) -> Iterator[Row]:
     """Say for each supply its version and where it comes from."""
     for supply in facts.supplies:
-        yield _supply(supply)
+        # An engine that is yet to be started may have it from an earlier time.
+        yield _supply(supply, unknown=supply.kind == "image" and isinstance(facts.engine, Silent))
 
 
-def _supply(supply: SupplyStatus) -> Row:
+def _supply(supply: SupplyStatus, *, unknown: bool) -> Row:
     if supply.ready:
         status, how = Status.OK, supply.source
     elif supply.needed:
-        status, how = Status.WILL_FIX, f"will be made: {supply.source}"
+        when = "will be made unless the engine has it" if unknown else "will be made"
+        status, how = Status.WILL_FIX, f"{when}: {supply.source}"
     else:
         status, how = Status.OK, "not needed: what would be built with it is there"
     return Row(
