@@ -75,7 +75,9 @@ class DockerNodeEngine:
 
     def nodes(self, cluster: str) -> list[ContainerFacts]:
         """Return kind's node containers of a cluster, whatever their state."""
-        found = self._client.containers.list(all=True, filters={"label": f"{_KIND_CLUSTER_LABEL}={cluster}"})
+        found = self._client.containers.list(
+            all=True, filters={"label": f"{_KIND_CLUSTER_LABEL}={cluster}"}, ignore_removed=True
+        )
         return sorted((_facts(one) for one in found), key=lambda one: one.name)
 
     def container(self, name: str) -> ContainerFacts | None:

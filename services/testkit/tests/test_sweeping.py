@@ -95,7 +95,7 @@ def test_a_taken_port_is_no_failure(
         _, second = engine.start(["redis"], lambda _: spec)
         assert second["redis"] == first["redis"] + 1
         mine = {"label": f"{LABEL_RUN}=port-test"}
-        containers = engine_client.containers.list(all=True, filters=dict(mine))
+        containers = engine_client.containers.list(all=True, filters=dict(mine), ignore_removed=True)
         assert [container.labels[LABEL_OWNER] for container in containers] == [this_owner()] * 2
     finally:
         engine.close()
