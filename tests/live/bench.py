@@ -42,7 +42,8 @@ class Bench:
         node: str | None = None,
     ) -> str:
         """Run a script in a pod of its own to its end and return what it printed."""
-        pod = self._pod(name, script, claim, user)
+        # One pipe: of two the engine logs the lines in whatever order it comes to read them.
+        pod = self._pod(name, f"exec 2>&1; {script}", claim, user)
         if node:
             # By the scheduler: a pod that names its node goes past it, and past its volumes' places.
             pod["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
