@@ -66,6 +66,7 @@ class Shop:
     ports: dict[str, int] = field(default_factory=dict)
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     _keepers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _rounds: int = 0
 
     @property
     def urls(self) -> dict[str, str]:
@@ -83,9 +84,12 @@ class Shop:
 
     async def harm(self) -> None:
         """From now on whoever has failpoints dies again and again."""
+        self._rounds += 1
         for name, service in self.processes.items():
             if places := self.deaths.wanted.get(service):
-                seed = f"{self.seed} {name}"
+                seed = (
+                    f"{self.seed} {name} {self._rounds}"  # else each round would die where the last one did
+                )
                 deck = Deck(service, places, seed, passes=self.passes, times=self.times)
                 self._keepers[name] = asyncio.create_task(self._keep(name, deck))
 
