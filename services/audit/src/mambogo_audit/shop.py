@@ -87,9 +87,8 @@ class Shop:
         self._rounds += 1
         for name, service in self.processes.items():
             if places := self.deaths.wanted.get(service):
-                seed = (
-                    f"{self.seed} {name} {self._rounds}"  # else each round would die where the last one did
-                )
+                # With the same seed each round would die where the last one did.
+                seed = f"{self.seed} {name} {self._rounds}"
                 deck = Deck(service, places, seed, passes=self.passes, times=self.times)
                 self._keepers[name] = asyncio.create_task(self._keep(name, deck))
 
