@@ -24,7 +24,7 @@ from rehearsal.stages.room import Room
 from tests.chaos.fakes import ORDERS, FakeCluster
 from tests.contract.test_smoke import GuardedShop
 
-DOCUMENT = {"openapi": "3.1.0", "paths": {"/api/things": {"get": {}}}}
+DOCUMENT: dict[str, Any] = {"openapi": "3.1.0", "paths": {"/api/things": {"get": {"responses": {"200": {}}}}}}
 
 
 @pytest.fixture
@@ -42,10 +42,11 @@ def _opened(shop: GuardedShop) -> AbstractAsyncContextManager[GuardedShop]:
 
 
 def _commit(root: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
-    folder = root / "contract-tests" / "openapi"
-    folder.mkdir(parents=True)
-    for service in SERVICES:
-        (folder / f"{service}.json").write_text(json.dumps(document), encoding="utf-8")
+    for place in ("openapi", "released/openapi"):
+        folder = root / "contract-tests" / place
+        folder.mkdir(parents=True)
+        for service in SERVICES:
+            (folder / f"{service}.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 def _verdicts(room: Room) -> set[Verdict]:
@@ -69,6 +70,20 @@ def test_contract_stage_keeps_the_live_documents(room: Room, shop: GuardedShop, 
 
     kept = json.loads((room.folder / "order-service.openapi.json").read_text(encoding="utf-8"))
     assert kept == DOCUMENT
+
+
+def test_promise_of_the_release_that_is_broken_is_found_before_the_shop_is_asked(
+    room: Room, shop: GuardedShop, tmp_path: Path
+) -> None:
+    _commit(tmp_path)
+    released = tmp_path / "contract-tests" / "released" / "openapi" / "cart-service.json"
+    more = {**DOCUMENT["paths"], "/api/others": {"get": {"responses": {"200": {}}}}}
+    released.write_text(json.dumps({**DOCUMENT, "paths": more}), encoding="utf-8")
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+
+    (found,) = room.failed()
+    assert (found.id, found.subject) == ("contract.breaking", "cart-service GET /api/others")
+    assert room.checks.index(found) < [check.id for check in room.checks].index("contract.drift")
 
 
 def test_document_that_cannot_be_fetched_is_no_pass(room: Room, shop: GuardedShop, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The contract stage: documents against what is committed, then what no document says."""
+"""The contract stage: committed contracts against released and live ones, then what no document says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from rehearsal.contract.checks import DRIFT
+from rehearsal.contract.committed import judge_committed
 from rehearsal.contract.drift import FOLDER, judge_drift, text_of
 from rehearsal.contract.smoke import OpenShop, smoke
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -27,16 +29,24 @@ _UNITS = 1000  # far more than the questions take
 OpenShops = Callable[[], AbstractAsyncContextManager[OpenShop]]
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
 @dataclass(frozen=True, slots=True)
 class ContractStage:
-    """Asks the live services."""
+    """Judges the committed documents, then asks the live services."""
 
     root: Path  # the checkout, with the committed documents
     live: Callable[[str], Mapping[str, Any]]  # a service's document, as it serves it
     open_shop: OpenShops
+    today: Callable[[], date] = _today
 
     def __call__(self, room: Room) -> None:
         """Check every service's document, then ask the shop."""
+        with step(room.emit, "committed", "the committed contracts against the released ones"):
+            for check in judge_committed(self.root, self.today()):
+                room.record(check)
         for service in SERVICES:
             self._document(room, service)
         with step(room.emit, "smoke", "one order, strangers, no token"):

@@ -1,0 +1,100 @@
+"""What is sent to an operation and what it answers, as released and as it is now. Pure.
+
+A request is read by the service: it must take all that it took. An answer is read by clients that were built
+from the release: they pass over fields that they do not know, and the service sends none that it does not
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rehearsal.contract.findings import CALLERS, READERS, Finding, doubt, place_of, text_of
+from rehearsal.contract.fitting import Fit, Misfit, fit
+from rehearsal.contract.openapi import Part
+from rehearsal.contract.schemas import UndecidableError, closed, defaults, opened, plain
+
+
+def taken(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
+    """Yield what `was` took and `now` refuses; both are parts with a `schema`, `what` says of what."""
+    pointer = f"{now.pointer}/schema"
+    fitted = _fit(now, was, tolerant=False)
+    for misfit in fitted.misfits:
+        place = f"{what} {place_of(misfit.pointer)}".rstrip()
+        match misfit.rule:
+            case "required":
+                sentence, observed = f"{place} is now required", "it is refused"
+            case "additionalProperties":
+                sentence, observed = f"{place} is no longer taken", "a request with it is refused"
+            case _:
+                sentence = f"{place} may no longer be {misfit.example}"
+                observed = f"it is refused by {misfit.rule} {misfit.limit}"
+        expected = "a request without it is taken" if misfit.rule == "required" else "it is taken"
+        yield Finding(operation, pointer + misfit.pointer, misfit.rule, sentence, CALLERS, expected, observed)
+    yield from _doubts(operation, pointer, fitted)
+    if not fitted.doubt:
+        yield from _left_out(operation, was, now, what)
+
+
+def given(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
+    """Yield what `now` may give that a reader of `was` does not expect."""
+    pointer = f"{was.pointer}/schema"
+    fitted = _fit(was, now, tolerant=True)
+    for misfit in fitted.misfits:
+        sentence = f"{what} {_given(misfit)}"
+        yield Finding(
+            operation,
+            pointer + misfit.pointer,
+            misfit.rule,
+            sentence,
+            READERS,
+            expected="it is always there" if misfit.rule == "required" else f"{misfit.rule} {misfit.limit}",
+            observed="it may be missing" if misfit.rule == "required" else misfit.example,
+        )
+    yield from _doubts(operation, pointer, fitted)
+
+
+def _given(misfit: Misfit) -> str:
+    place = place_of(misfit.pointer)
+    if misfit.rule == "required":
+        return f"may come without {place}"
+    return f"may have {misfit.example} in {place}" if place else f"may be {misfit.example}"
+
+
+def _fit(reader: Part, writer: Part, *, tolerant: bool) -> Fit:
+    wanted, sent = reader.content.get("schema", True), writer.content.get("schema", True)
+    try:
+        read, written = plain(wanted, reader.document), plain(sent, writer.document)
+        if tolerant:
+            read, written = opened(read), closed(written)
+    except UndecidableError as error:
+        return Fit((), "" if _is_same(reader, writer) else str(error))
+    return fit(read, written)
+
+
+def _is_same(one: Part, other: Part) -> bool:
+    """Say whether two parts are word for word the same, with all that they can refer to."""
+    texts = [text_of([part.content, part.document.get("components")]) for part in (one, other)]
+    return texts[0] == texts[1]
+
+
+def _doubts(operation: str, pointer: str, fitted: Fit) -> Iterator[Finding]:
+    if fitted.doubt:
+        yield doubt(operation, pointer, fitted.doubt)
+
+
+def _left_out(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
+    """Yield where a value that is left out means something else than it did."""
+    means = dict(defaults(now.content.get("schema"), now.document, ""))
+    for pointer, value in defaults(was.content.get("schema"), was.document, ""):
+        if pointer in means and text_of(means[pointer]) != text_of(value):
+            place = f"{what} {place_of(pointer)}".rstrip()
+            yield Finding(
+                operation,
+                f"{now.pointer}/schema{pointer}",
+                "default",
+                f"{place}, left out, now means {text_of(means[pointer])}",
+                CALLERS,
+                expected=f"it means {text_of(value)}",
+                observed=f"it means {text_of(means[pointer])}",
+            )

@@ -1,0 +1,101 @@
+"""This checkout's own contracts keep what was released; a broken copy of them is found, by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rehearsal.contract.committed import judge_committed
+from rehearsal.core.checks import Check
+from rehearsal.core.verdicts import Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+TODAY = date(2026, 11, 26)
+ORDERS = Path("contract-tests", "openapi", "order-service.json")
+PLACE = "/paths/~1api~1orders/post/requestBody/content/application~1json/schema/properties/lines"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a checkout with a copy of the contracts."""
+    shutil.copytree(ROOT / "contract-tests", tmp_path / "contract-tests")
+    return tmp_path
+
+
+def _edit(path: Path, change: Any) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    change(document)
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def _shorten(document: Any) -> None:
+    document["components"]["schemas"]["OrderBody"]["properties"]["lines"]["maxItems"] = 99
+
+
+def _bad(root: Path) -> Iterator[Check]:
+    return (one for one in judge_committed(root, TODAY) if one.verdict is not Verdict.PASS)
+
+
+def test_committed_contracts_keep_what_was_released() -> None:
+    checks = list(judge_committed(ROOT, datetime.now(UTC).date()))
+
+    assert [one for one in checks if one.verdict is not Verdict.PASS] == []
+    assert {one.id for one in checks} == {"contract.breaking", "contract.accepted"}
+
+
+def test_break_is_told_with_service_operation_place_and_command(copy: Path) -> None:
+    _edit(copy / ORDERS, _shorten)
+
+    (check,) = _bad(copy)
+    assert (check.id, check.verdict) == ("contract.breaking", Verdict.FAIL)
+    assert check.subject == "order-service POST /api/orders"
+    assert check.sentence == "in its body, lines may no longer be a list of 100; this breaks whoever calls it"
+    assert check.expected == f"{PLACE}: it is taken"
+    assert (check.source, check.reproduce) == (str(ORDERS), "nox -s 'contract(documents)'")
+
+
+def test_accepted_break_passes_and_is_told(copy: Path) -> None:
+    _edit(copy / ORDERS, _shorten)
+    folder = copy / "contract-tests" / "accepted-breaks"
+    folder.mkdir(exist_ok=True)
+    (folder / "shorter.toml").write_text(
+        'document = "openapi/order-service.json"\nreason = "Nobody orders as much."\nexpires = 2026-12-31\n'
+        f'places = [{{ pointer = "{PLACE}", rule = "maxItems" }}]\n',
+        encoding="utf-8",
+    )
+
+    checks = {one.subject: one for one in judge_committed(copy, TODAY)}
+    assert {one.verdict for one in checks.values()} == {Verdict.PASS}
+    assert "but for 1 accepted" in checks["order-service"].sentence
+    assert "Nobody orders as much." in checks["shorter.toml"].sentence
+
+
+def test_comparison_that_cannot_be_made_is_no_pass(copy: Path) -> None:
+    _edit(copy / ORDERS, lambda it: it.update(servers=[{"url": "/v2"}]))
+
+    (check,) = _bad(copy)
+    assert (check.verdict, check.subject) == (Verdict.INVALID, "order-service the document")
+    assert "/servers" in check.sentence
+
+
+@pytest.mark.parametrize("place", ["openapi", "released/openapi"])
+def test_missing_document_is_no_pass(copy: Path, place: str) -> None:
+    (copy / "contract-tests" / place / "cart-service.json").unlink()
+
+    assert [(one.subject, one.verdict) for one in _bad(copy)] == [("cart-service", Verdict.INVALID)]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{"])
+def test_document_that_is_none_is_no_pass(copy: Path, text: str) -> None:
+    (copy / ORDERS).write_text(text, encoding="utf-8")
+
+    assert [(one.subject, one.verdict) for one in _bad(copy)] == [("order-service", Verdict.INVALID)]
+
+
+def test_checkout_without_contracts_is_no_pass(tmp_path: Path) -> None:
+    assert Verdict.INVALID in {one.verdict for one in judge_committed(tmp_path, TODAY)}
