@@ -6,6 +6,7 @@ through untouched: `nox -s up -- --profile full --ci`.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -45,6 +46,8 @@ SERVICE_PACKAGES = (
 FUZZED = ("chassis", "product", "order", "cart", "inventory", "payment")
 # Those whose tests wait more than they work, for faults to show and for dependencies to come back.
 WAITING = ("chassis", "testkit")
+# Where the keeper listens that the services' suites share; nobody until the first of them runs.
+KEEPER: dict[str, str] = {}
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
 
 
@@ -58,6 +61,22 @@ def install_services(session: nox.Session) -> None:
     """Install the locked packages of all services, and the services themselves."""
     session.install("--require-hashes", "-r", str(LOCKS / "services.txt"))
     session.install("--no-deps", *(word for name in SERVICE_PACKAGES for word in ("-e", f"services/{name}")))
+
+
+def keep_dependencies(session: nox.Session) -> None:
+    """Have the services' suites share one set of real dependencies, which ends with nox."""
+    if not KEEPER:
+        command = [str(Path(session.bin) / "python"), "-m", "mambogo_testkit.keeping"]
+        # In a session of its own, Ctrl-C does not reach it before the tests have ended.
+        keeper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        atexit.register(keeper.communicate)
+        path = keeper.stdout.readline().strip() if keeper.stdout else ""
+        if not path:
+            session.error("the keeper of the dependencies ended; its message is above")
+        KEEPER["MAMBOGO_TESTKIT_FLEET"] = path
+    session.env.update(KEEPER)
 
 
 def rehearse(session: nox.Session, *arguments: str) -> None:
@@ -120,6 +139,7 @@ def tests(session: nox.Session, suite: str) -> None:
     install_services(session)
     if suite == "audit":
         session.install("--no-deps", "-e", ".")  # the checkers are the harness's
+    keep_dependencies(session)
     session.chdir(f"services/{suite}")
     # A worker that has nothing left takes over from another: some tests take a hundred times the median.
     session.run("pytest", "-n", "4" if suite in WAITING else "2", "--dist", "worksteal", *session.posargs)

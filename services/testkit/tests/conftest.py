@@ -14,7 +14,12 @@ import docker
 import pytest
 
 from mambogo_testkit.engine import connect, sweep
+from mambogo_testkit.keeping import VARIABLE
 from support import Session
+
+# Plugins that such a session has no use for: most of its work would be to import them.
+_UNUSED = ("cacheprovider", "schemathesis", "hypothesispytest", "asyncio", "anyio")
+_WITHOUT = [word for name in _UNUSED for word in ("-p", f"no:{name}")]
 
 
 @pytest.fixture
@@ -34,9 +39,10 @@ def start_session(tmp_path: Path) -> Iterator[Session]:
         file = tmp_path / "test_inner.py"
         file.write_text(source, encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, str(file)],
+            [sys.executable, "-m", "pytest", "-q", *_WITHOUT, *arguments, str(file)],
             cwd=tmp_path,
-            env={**os.environ, **environment},
+            # What it starts is its own, and not of the keeper that this run may have.
+            env={name: value for name, value in os.environ.items() if name != VARIABLE} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

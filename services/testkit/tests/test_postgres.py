@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import psycopg
 import pytest
 
@@ -38,8 +40,9 @@ def test_a_template_is_prepared_once_and_its_copies_belong_to_their_owner(
         with psycopg.connect(database.dsn) as connection:
             connection.execute("CREATE TABLE carts (id int)")
 
-    first = postgres_server.template("carts", migrate)
-    second = postgres_server.template("carts", migrate)
+    key = secrets.token_hex(4)  # a kept server may have seen this test before
+    first = postgres_server.template(key, migrate)
+    second = postgres_server.template(key, migrate)
     with postgres_server.database(second) as database, psycopg.connect(database.dsn) as connection:
         connection.execute("ALTER TABLE carts ADD COLUMN note text")
 
@@ -50,9 +53,10 @@ def test_a_template_whose_preparation_failed_is_made_anew(postgres_server: Postg
     def fail(_: Database) -> None:
         raise ValueError("bad migration")
 
+    key = secrets.token_hex(4)
     with pytest.raises(ValueError, match="bad migration"):
-        postgres_server.template("broken", fail)
-    name = postgres_server.template("broken", lambda _: None)
+        postgres_server.template(key, fail)
+    name = postgres_server.template(key, lambda _: None)
 
     with postgres_server.database(name) as database, psycopg.connect(database.dsn) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)

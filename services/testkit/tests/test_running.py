@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import docker
 import pytest
 
-from mambogo_testkit import TestkitError
+from mambogo_testkit import RedisServer, TestkitError
 from mambogo_testkit.dependencies import redis
 from mambogo_testkit.engine import Engine, Spec
 from mambogo_testkit.fleet import KINDS, Fleet, Kind
@@ -28,6 +29,13 @@ def test_the_error_of_a_failed_start_holds_its_log(monkeypatch: pytest.MonkeyPat
         assert raised.value.code == "exited"
     finally:
         fleet.close()
+
+
+def test_the_engine_does_not_ask_a_container_how_it_is(
+    redis_server: RedisServer, engine_client: docker.DockerClient
+) -> None:
+    attributes = engine_client.containers.get(redis_server.running.containers[0]).attrs or {}
+    assert attributes["Config"]["Healthcheck"]["Test"] == ["NONE"]
 
 
 def test_credentials_are_not_printed() -> None:

@@ -1,4 +1,4 @@
-"""The way from the xdist workers to the fleet, which only the controller owns.
+"""The way to the fleet from processes that do not own it: xdist workers, and runs that share a keeper's.
 
 A Unix socket in a directory that only this user can enter; one connection per request, one line of
 JSON each way. The request blocks until the dependency is ready.
@@ -62,22 +62,34 @@ class RemoteFleet:
         self._ask("release", running.to_json())
 
     def close(self) -> None:
-        """Do nothing: what was started belongs to the controller."""
+        """Do nothing: what was started belongs to the owner."""
 
     def _ask(self, request: str, argument: str) -> str:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(self._path)
-            connection.sendall(json.dumps([request, argument]).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                line = answers.readline()
+        try:
+            line = self._exchange(json.dumps([request, argument]).encode() + b"\n")
+        except OSError as error:
+            raise _gone() from error
         if not line:
-            raise TestkitError(
-                "fleet-gone", "the xdist controller ended", "see its own output for the reason"
-            )
+            raise _gone()
         outcome, *values = json.loads(line)
         if outcome == "error":
             raise TestkitError(*values)
         return str(values[0])
+
+    def _exchange(self, request: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self._path)
+            connection.sendall(request)
+            with connection.makefile("rb") as answers:
+                return answers.readline()
+
+
+def _gone() -> TestkitError:
+    return TestkitError(
+        "fleet-gone",
+        "the owner of the dependencies ended",
+        "see the output of the xdist controller or keeper",
+    )
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

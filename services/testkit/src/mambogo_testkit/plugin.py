@@ -1,12 +1,14 @@
 """The pytest plugin: who owns the fleet, and the fixtures that tests ask for.
 
 Without xdist the one process owns the containers; with it the controller does, and the workers ask
-it. What the collected tests name as fixtures starts at once and in parallel; nothing else starts.
+it. Where a keeper owns them (`keeping`), all ask the keeper. What the collected tests name as fixtures starts
+at once and in parallel; nothing else starts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -22,6 +24,7 @@ from mambogo_testkit.dependencies.postgres import Database, PostgresServer
 from mambogo_testkit.dependencies.redis import RedisServer, RedisSpace
 from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import KINDS, Fleet, Supplier
+from mambogo_testkit.keeping import VARIABLE
 from mambogo_testkit.realms import Realm
 from mambogo_testkit.running import Server
 
@@ -42,15 +45,17 @@ class _Session:
     """The plugin's state of one pytest process."""
 
     def __init__(self, config: pytest.Config) -> None:
-        path = getattr(config, "workerinput", {}).get(_SOCKET_KEY)
+        path = getattr(config, "workerinput", {}).get(_SOCKET_KEY) or os.environ.get(VARIABLE)
         self.supplier: Supplier = RemoteFleet(path) if path else Fleet()
+        self._path: str | None = path
         self._server: FleetServer | None = None
         self._client: docker.DockerClient | None = None
 
     def socket_path(self) -> str:
-        if self._server is None:
+        if self._path is None:
             self._server = FleetServer(self.supplier)
-        return self._server.path
+            self._path = self._server.path
+        return self._path
 
     def client(self) -> docker.DockerClient:
         if self._client is None:

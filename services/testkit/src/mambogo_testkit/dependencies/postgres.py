@@ -76,7 +76,9 @@ class PostgresServer(Server):
                 )
             )
             connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                # Files are copied instead of going through the log page by page: cheaper without fsync, and
+                # the checkpoint at the drop has less to write.
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY").format(
                     sql.Identifier(name), sql.Identifier(name), sql.Identifier(template or "template0")
                 )
             )
