@@ -37,6 +37,8 @@ class Kind:
 
     start: Callable[[Engine], Running]
     server: MakeServer
+    # How to start the shared one, which nobody stops, where that is another way.
+    start_shared: Callable[[Engine], Running] | None = None
 
 
 # The slowest first: all starts share the machine's CPU, and the last one ready is what a run waits for.
@@ -44,8 +46,8 @@ KINDS: dict[str, Kind] = {
     keycloak.KIND: Kind(keycloak.start, keycloak.KeycloakServer),
     eureka.KIND: Kind(eureka.start, eureka.EurekaServer),
     config_server.KIND: Kind(config_server.start, config_server.ConfigServer),
-    kafka.KIND: Kind(kafka.start, kafka.KafkaBroker),
-    postgres.KIND: Kind(postgres.start, postgres.PostgresServer),
+    kafka.KIND: Kind(kafka.start, kafka.KafkaBroker, kafka.start_in_memory),
+    postgres.KIND: Kind(postgres.start, postgres.PostgresServer, postgres.start_in_memory),
     redis.KIND: Kind(redis.start, redis.RedisServer),
 }
 _ORDER = list(KINDS)
@@ -136,9 +138,10 @@ class Fleet:
 
     def _start(self, kind: str, *, shared: bool) -> Running:
         engine = self._connected()
-        running = KINDS[kind].start(engine)
+        of_kind = KINDS[kind]
+        running = ((shared and of_kind.start_shared) or of_kind.start)(engine)
         try:
-            KINDS[kind].server(running, engine.client, shared=shared).wait_ready()
+            of_kind.server(running, engine.client, shared=shared).wait_ready()
         except TestkitError as error:
             tail = engine.log_tail(running.containers[0])
             engine.remove(running.containers)

@@ -23,6 +23,7 @@ from mambogo_testkit.running import HOST, Running, Server
 from mambogo_testkit.waiting import wait_until
 
 KIND = "kafka"
+_DATA = "/var/lib/kafka"
 # As many tests can have a proxy at once.
 _WAYS = tuple(f"proxied_{number}" for number in range(4))
 _WAY_SECONDS = 600.0
@@ -157,7 +158,16 @@ class KafkaBroker(Server):
 
 
 def start(engine: Engine) -> Running:
-    """Start a broker that is its own controller, with empty logs."""
+    """Start a broker that is its own controller, with empty logs, which it keeps over stop and start."""
+    return _start(engine, data=(_DATA,))
+
+
+def start_in_memory(engine: Engine) -> Running:
+    """Start one that loses everything when it stops: a topic is dozens of files, dear to make on a disk."""
+    return _start(engine, scratch=(_DATA,))
+
+
+def _start(engine: Engine, *, data: tuple[str, ...] = (), scratch: tuple[str, ...] = ()) -> Running:
     image = ensure_image(engine.client, "kafka")
     proxies = {way: reserve_port() for way in _WAYS}
 
@@ -172,8 +182,8 @@ def start(engine: Engine) -> Running:
                 **_ENVIRONMENT,
                 "KAFKA_CFG_ADVERTISED_LISTENERS": ",".join(["PLAINTEXT://localhost:9092", *advertised]),
             },
-            scratch=("/tmp",),  # noqa: S108 - inside the container
-            data=("/var/lib/kafka",),
+            scratch=("/tmp", *scratch),  # noqa: S108 - inside the container
+            data=data,
         )
 
     container, ports = engine.start(_LISTENERS, spec)

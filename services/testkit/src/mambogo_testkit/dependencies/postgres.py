@@ -150,7 +150,16 @@ class PostgresServer(Server):
 
 
 def start(engine: Engine) -> Running:
-    """Start a server with an empty cluster."""
+    """Start a server with an empty cluster, which it keeps over stop and start."""
+    return _start(engine, data=(DATA,))
+
+
+def start_in_memory(engine: Engine) -> Running:
+    """Start one that loses everything when it stops: a fresh database is 300 files, dear to make on disks."""
+    return _start(engine, scratch=(DATA,))
+
+
+def _start(engine: Engine, *, data: tuple[str, ...] = (), scratch: tuple[str, ...] = ()) -> Running:
     password = secrets.token_urlsafe(18)
     image = ensure_image(engine.client, "postgres")
 
@@ -161,7 +170,8 @@ def start(engine: Engine) -> Running:
             ports={KIND: 5432},
             command=COMMAND,
             env={"POSTGRES_PASSWORD": password},
-            data=(DATA,),
+            data=data,
+            scratch=scratch,
         )
 
     container, ports = engine.start([KIND], spec)
