@@ -298,7 +298,7 @@ def test_harmless_change_is_silent(document: Document, change: Change) -> None:
 def test_finding_tells_the_place_the_value_and_for_whom(document: Document) -> None:
     (found,) = _found(document, lambda it: _property(it, "LineBody", "quantity").update(maximum=999))
 
-    assert found.sentence == "in its body, lines[].quantity may no longer be 1000"
+    assert found.sentence == "in its body, lines[].quantity may not be 1000"
     assert (found.whom, found.observed) == ("whoever calls it", "it is refused by maximum 999")
 
 

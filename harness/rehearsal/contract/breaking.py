@@ -63,7 +63,7 @@ def _parameters(old: Operation, new: Operation) -> Iterator[Finding]:
         yield from _others(old.name, was, now, "in", "name", "required", "schema")
         if _is_required(now) and not _is_required(was):
             yield _broken(old, now, "required", f"{what} is now required", CALLERS)
-        yield from taken(old.name, was, now, what)
+        yield from taken(old.name, was.schema, now.schema, what)
     for key, now in new.parameters.items():
         if key not in old.parameters and _is_required(now):
             what = f"the new {now.content['in']} parameter {now.content['name']}"
@@ -86,7 +86,7 @@ def _body(old: Operation, new: Operation) -> Iterator[Finding]:
             yield _broken(old, before, "media-type-removed", f"it no longer takes {kind}", CALLERS)
             continue
         yield from _others(old.name, before, after, "schema", "example")
-        yield from taken(old.name, before, after, "in its body,")
+        yield from taken(old.name, before.schema, after.schema, "in its body,")
 
 
 def _responses(old: Operation, new: Operation) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def _response(old: Operation, status: str, was: Part, now: Part) -> Iterator[Fin
             yield _broken(old, before, "media-type-removed", f"its {status} is no longer {kind}", READERS)
             continue
         yield from _others(old.name, before, after, "schema", "example")
-        yield from given(old.name, before, after, f"its {status}")
+        yield from given(old.name, before.schema, after.schema, f"its {status}")
     for name, before, after in _pairs(was.parts("headers"), now.parts("headers")):
         what = f"the header {name} of its {status}"
         if after is None:
@@ -118,7 +118,7 @@ def _response(old: Operation, status: str, was: Part, now: Part) -> Iterator[Fin
         yield from _others(old.name, before, after, "required", "schema")
         if _is_required(before) and not _is_required(after):
             yield _broken(old, before, "required", f"{what} may be missing", READERS)
-        yield from given(old.name, before, after, what)
+        yield from given(old.name, before.schema, after.schema, what)
 
 
 def _pairs(before: Mapping[str, Part], after: Mapping[str, Part]) -> Iterator[tuple[str, Part, Part | None]]:

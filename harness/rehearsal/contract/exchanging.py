@@ -16,42 +16,42 @@ from rehearsal.contract.schemas import UndecidableError, closed, defaults, opene
 
 
 def taken(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
-    """Yield what `was` took and `now` refuses; both are parts with a `schema`, `what` says of what."""
-    pointer = f"{now.pointer}/schema"
+    """Yield what `was` took and `now` refuses; both are schemas, `what` says of what."""
     fitted = _fit(now, was, tolerant=False)
     for misfit in fitted.misfits:
         place = f"{what} {place_of(misfit.pointer)}".rstrip()
         match misfit.rule:
             case "required":
-                sentence, observed = f"{place} is now required", "it is refused"
+                sentence, observed = f"{place} is required", "it is refused"
             case "additionalProperties":
-                sentence, observed = f"{place} is no longer taken", "a request with it is refused"
+                sentence, observed = f"{place} is not taken", "a request with it is refused"
             case _:
-                sentence = f"{place} may no longer be {misfit.example}"
+                sentence = f"{place} may not be {misfit.example}"
                 observed = f"it is refused by {misfit.rule} {misfit.limit}"
         expected = "a request without it is taken" if misfit.rule == "required" else "it is taken"
-        yield Finding(operation, pointer + misfit.pointer, misfit.rule, sentence, CALLERS, expected, observed)
-    yield from _doubts(operation, pointer, fitted)
+        yield Finding(
+            operation, now.pointer + misfit.pointer, misfit.rule, sentence, CALLERS, expected, observed
+        )
+    yield from _doubts(operation, now.pointer, fitted)
     if not fitted.doubt:
         yield from _left_out(operation, was, now, what)
 
 
 def given(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
-    """Yield what `now` may give that a reader of `was` does not expect."""
-    pointer = f"{was.pointer}/schema"
+    """Yield what `now` may give that a reader of `was` does not expect; both are schemas."""
     fitted = _fit(was, now, tolerant=True)
     for misfit in fitted.misfits:
         sentence = f"{what} {_given(misfit)}"
         yield Finding(
             operation,
-            pointer + misfit.pointer,
+            was.pointer + misfit.pointer,
             misfit.rule,
             sentence,
             READERS,
             expected="it is always there" if misfit.rule == "required" else f"{misfit.rule} {misfit.limit}",
             observed="it may be missing" if misfit.rule == "required" else misfit.example,
         )
-    yield from _doubts(operation, pointer, fitted)
+    yield from _doubts(operation, was.pointer, fitted)
 
 
 def _given(misfit: Misfit) -> str:
@@ -62,9 +62,8 @@ def _given(misfit: Misfit) -> str:
 
 
 def _fit(reader: Part, writer: Part, *, tolerant: bool) -> Fit:
-    wanted, sent = reader.content.get("schema", True), writer.content.get("schema", True)
     try:
-        read, written = plain(wanted, reader.document), plain(sent, writer.document)
+        read, written = plain(reader.content, reader.document), plain(writer.content, writer.document)
         if tolerant:
             read, written = opened(read), closed(written)
     except UndecidableError as error:
@@ -85,13 +84,13 @@ def _doubts(operation: str, pointer: str, fitted: Fit) -> Iterator[Finding]:
 
 def _left_out(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
     """Yield where a value that is left out means something else than it did."""
-    means = dict(defaults(now.content.get("schema"), now.document, ""))
-    for pointer, value in defaults(was.content.get("schema"), was.document, ""):
+    means = dict(defaults(now.content, now.document, ""))
+    for pointer, value in defaults(was.content, was.document, ""):
         if pointer in means and text_of(means[pointer]) != text_of(value):
             place = f"{what} {place_of(pointer)}".rstrip()
             yield Finding(
                 operation,
-                f"{now.pointer}/schema{pointer}",
+                f"{now.pointer}{pointer}",
                 "default",
                 f"{place}, left out, now means {text_of(means[pointer])}",
                 CALLERS,

@@ -52,31 +52,24 @@ def fit(reader: Schema, writer: Schema) -> Fit:
     hide another, and none of them hides a doubt.
     """
     found: dict[tuple[str, str], Misfit] = {}
-    loosened = copy.deepcopy(reader)
     try:
-        if not _allows_something(writer):
+        written = _canonical(writer)
+        if written.satisfiability() == canonical.Satisfiability.NO:
             return Fit((), "the writer's schema allows no value at all")
-        while not _covers(loosened, writer):
-            values = samples(writer, hints_of(loosened, writer))
-            fresh = [one for one in _misfits(loosened, values) if one.key not in found]
+        while _canonical(reader).covers(written) != canonical.Containment.YES:
+            values = samples(writer, hints_of(reader, writer))
+            # Of several values that a rule refuses the plainest, which comes first, is told.
+            fresh = {one.key: one for one in reversed([*_misfits(reader, values)]) if one.key not in found}
             if not fresh:
                 doubt = "neither a proof that all values are allowed nor a value that is refused was found"
                 return Fit(tuple(found.values()), doubt)
-            for misfit in fresh:
-                if misfit.key not in found:
-                    found[misfit.key] = misfit
-                    _loosen(loosened, misfit)
+            reader = copy.deepcopy(reader)
+            for misfit in fresh.values():
+                _loosen(reader, misfit)
+            found |= fresh
     except (jsonschema_rs.ValidationError, canonical.CanonicalizationError) as error:
         return Fit(tuple(found.values()), f"it is no schema: {error}")
     return Fit(tuple(found.values()))
-
-
-def _covers(reader: Schema, writer: Schema) -> bool:
-    return _canonical(reader).covers(_canonical(writer)) == canonical.Containment.YES
-
-
-def _allows_something(schema: Schema) -> bool:
-    return _canonical(schema).satisfiability() != canonical.Satisfiability.NO
 
 
 def _canonical(schema: Schema) -> jsonschema_rs.CanonicalSchema:

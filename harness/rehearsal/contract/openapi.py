@@ -21,6 +21,14 @@ class Part:
     pointer: str
     content: Mapping[str, Any]
 
+    @property
+    def schema(self) -> Part:
+        """The schema of a parameter, a header or a media type; without one, anything goes."""
+        content = self.content.get("schema", True)
+        if isinstance(content, bool):
+            content = {} if content else {"not": {}}
+        return Part(self.document, f"{self.pointer}/schema", content)
+
     def part(self, name: str) -> Part | None:
         """Return what stands below under `name`, its reference followed."""
         if name not in self.content:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,10 @@ class Hints:
 def hints_of(*schemas: Schema) -> Hints:
     """Collect the bounds and the named values of `schemas`."""
     found = [pair for schema in schemas for pair in _keywords(schema)]
-    lengths = {n + step for key, n in found if key in _LENGTHS for step in (-1, 0, 1)} | {0, 1, 2}
+    counts = {n for key, n in found if key in _LENGTHS}
+    # A pattern says lengths, too: ^[A-Z]{3}$.
+    counts |= {int(n) for key, text in found if key == "pattern" for n in re.findall(r"\{(\d+)", text)}
+    lengths = {n + step for n in counts for step in (-1, 0, 1)} | {0, 1, 2}
     values = [one for key, value in found if key in ("enum", "const") for one in _listed(key, value)]
     return Hints(
         tuple(sorted({n for key, n in found if key in _NUMERIC} | {0})),

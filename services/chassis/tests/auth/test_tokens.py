@@ -115,6 +115,7 @@ FORGED: dict[str, Forge] = {
     "azp-of-another-client": with_claims(azp="admin-cli"),
     "sub-missing": with_claims(sub=None),
     "sub-as-number": with_claims(sub=1),
+    "sub-too-long": with_claims(sub="u" * 256),
     "empty": lambda issuer: "",
     "one-part": lambda issuer: "abc",
     "no-base64": lambda issuer: "!!!.???.***",

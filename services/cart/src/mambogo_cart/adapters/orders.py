@@ -5,14 +5,17 @@ Order-service checks the user's token itself; the key makes any number of tries 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 
+from mambogo_cart.domain.cart import MAX_LINES, MAX_QUANTITY
 from mambogo_chassis.client import HttpClient, UpstreamError
 from mambogo_chassis.http.deadlines import DeadlineExceededError
+from mambogo_chassis.http.types import MAX_INTEGER
 
 _PROBLEM: Final = "urn:mambogo:problem:"
 
@@ -30,6 +33,20 @@ class Refusal:
     detail: str
 
 
+class NewLine(msgspec.Struct):
+    """A line of the order that a cart asks for, at the price that it shows."""
+
+    product_id: UUID
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=MAX_QUANTITY)]
+    expected_unit_price_minor: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+
+
+class NewOrder(msgspec.Struct):
+    """The order that a cart asks for."""
+
+    lines: Annotated[list[NewLine], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
+
+
 class Placed(msgspec.Struct):
     """An order that exists; the part of it that a cart's user is shown."""
 
@@ -39,9 +56,16 @@ class Placed(msgspec.Struct):
     total_minor: int
 
 
-class _Problem(msgspec.Struct):
+class Problem(msgspec.Struct):
+    """What is read of a refusal."""
+
     type: str = ""
-    detail: str = ""
+    detail: str | None = None
+
+
+def encoded(lines: Sequence[dict[str, object]]) -> bytes:
+    """The body of an order with `lines`, as `order_lines` makes them."""
+    return msgspec.json.encode(msgspec.convert({"lines": lines}, NewOrder))
 
 
 class OrderService:
@@ -62,8 +86,8 @@ class OrderService:
             if reply.status == 201:
                 return msgspec.json.decode(reply.body, type=Placed)
             if 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
-                problem = msgspec.json.decode(reply.body, type=_Problem)
-                return Refusal(reply.status, problem.type.removeprefix(_PROBLEM), problem.detail)
+                problem = msgspec.json.decode(reply.body, type=Problem)
+                return Refusal(reply.status, problem.type.removeprefix(_PROBLEM), problem.detail or "")
         except msgspec.DecodeError as error:
             raise OrdersUnavailableError(f"order-service answered {reply.status} and no JSON") from error
         raise OrdersUnavailableError(f"order-service answered {reply.status}")

@@ -12,6 +12,7 @@ import msgspec
 
 from mambogo_cart.domain.cart import Price
 from mambogo_chassis.client import HttpClient, UpstreamError
+from mambogo_chassis.http.types import MAX_INTEGER
 
 _ON_SALE: Final = "ACTIVE"
 
@@ -24,11 +25,13 @@ class _Item(msgspec.Struct):
     product_id: UUID
     name: str
     currency: str
-    price_minor: Annotated[int, msgspec.Meta(ge=0)]
+    price_minor: Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
     status: str
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """What is read of product-service's answer; the rest is passed over."""
+
     items: list[_Item]
 
 
@@ -51,7 +54,7 @@ class ProductQuotes:
         if reply.status != 200:
             raise QuotesUnavailableError(f"product-service answered {reply.status}")
         try:
-            answer = msgspec.json.decode(reply.body, type=_Answer)
+            answer = msgspec.json.decode(reply.body, type=Answer)
         except msgspec.DecodeError as error:
             raise QuotesUnavailableError(f"product-service answered what is no quote: {error}") from error
         now = _now()

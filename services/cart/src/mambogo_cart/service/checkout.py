@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from mambogo_cart.adapters.metrics import CartMetrics
-from mambogo_cart.adapters.orders import OrderService, OrdersUnavailableError, Placed, Refusal
+from mambogo_cart.adapters.orders import OrderService, OrdersUnavailableError, Placed, Refusal, encoded
 from mambogo_cart.adapters.quotes import QuotesUnavailableError
 from mambogo_cart.adapters.store import CartStore
 from mambogo_cart.domain.cart import Cart, order_lines
@@ -99,7 +99,7 @@ class Checkout:
             if len(learnt) < len(unseen):
                 raise QuotesUnavailableError("a product of the cart was never seen and does not exist")
             return None
-        body = msgspec.json.encode({"lines": order_lines(cart)})
+        body = encoded(order_lines(cart))
         lifetime = timedelta(seconds=self._settings().checkout_frozen_seconds)
         frozen = await self._store.freeze(user, cart, body, lifetime)
         await failpoints.reach("checkout.frozen")

@@ -22,6 +22,8 @@ from mambogo_chassis.errors import ChassisError
 # Keycloak's access tokens are 1 to 2 KiB; past this nothing is parsed at all.
 MAX_TOKEN_CHARACTERS: Final = 8192
 MAX_KEY_ID_CHARACTERS: Final = 128
+# OpenID Connect Core 1.0, section 2; events and idempotency keys rely on it.
+MAX_SUBJECT_CHARACTERS: Final = 255
 # About 1 KiB each.
 MAX_REMEMBERED: Final = 4096
 _REQUIRED: Final = ["exp", "iat", "iss", "aud", "sub", "azp", "typ"]
@@ -127,8 +129,8 @@ class TokenVerifier:
             raise InvalidTokenError("not an access token")
         if not isinstance(client, str) or client not in self._policy.authorized_parties:
             raise InvalidTokenError("issued to a client that may not call this service")
-        if not isinstance(subject, str) or not subject:
-            raise InvalidTokenError("no subject")
+        if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
+            raise InvalidTokenError("no subject, or one that is too long")
         leeway = self._policy.leeway_seconds
         expires_at = float(claims["exp"]) + leeway
         not_before = float(claims.get("nbf") or claims["iat"]) - leeway

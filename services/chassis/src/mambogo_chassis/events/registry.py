@@ -109,6 +109,7 @@ class EventRegistry:
         schema["$schema"] = _SCHEMA_DIALECT
         schema["title"] = event_type.name
         schema["properties"]["type"] = {"const": event_type.name}
+        schema["x-topic"] = event_type.topic
         if role == "reader":
             _open(schema)
         return schema

@@ -6,45 +6,52 @@ What it writes is closed. Of what others write it declares only the fields that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from mambogo_chassis.events import EventData, EventRegistry
-from mambogo_order.domain.model import Line, Order, Reason, State
+from mambogo_order.domain.model import MAX_LINES, MAX_QUANTITY, MAX_TOTAL_MINOR, Line, Order, Reason, State
 
 registry = EventRegistry()
+
+# What readers can rely on; each is a promise that `contract-tests/` holds.
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+Minor = Annotated[int, Field(ge=1, le=MAX_TOTAL_MINOR)]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+UserId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class PlacedLine(EventData):
     """A line of a placed order."""
 
     product_id: UUID
-    quantity: int
-    unit_price_minor: int
+    quantity: Quantity
+    unit_price_minor: Minor
 
 
 class _OrderEvent(EventData):
     order_id: UUID
-    sequence: int
-    user_id: str
+    sequence: PositiveInt
+    user_id: UserId
 
 
 @registry.event("com.mambogo.order.placed.v1", topic="orders")
 class OrderPlaced(_OrderEvent):
     """An order exists and wants its stock reserved."""
 
-    currency: str
-    total_minor: int
-    lines: list[PlacedLine]
+    currency: CurrencyCode
+    total_minor: Minor
+    lines: Annotated[list[PlacedLine], Field(min_length=1, max_length=MAX_LINES)]
 
 
 @registry.event("com.mambogo.order.reserved.v1", topic="orders")
 class OrderReserved(_OrderEvent):
     """The stock is reserved, the money is wanted."""
 
-    currency: str
-    total_minor: int
+    currency: CurrencyCode
+    total_minor: Minor
 
 
 @registry.event("com.mambogo.order.confirmed.v1", topic="orders")
@@ -52,8 +59,8 @@ class OrderConfirmed(_OrderEvent):
     """Stock and money are there."""
 
     payment_id: UUID
-    currency: str
-    total_minor: int
+    currency: CurrencyCode
+    total_minor: Minor
 
 
 @registry.event("com.mambogo.order.rejected.v1", topic="orders")

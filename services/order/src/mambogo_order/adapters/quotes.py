@@ -27,11 +27,13 @@ logger = logging.getLogger(__name__)
 class _Item(msgspec.Struct):
     product_id: UUID
     currency: str
-    price_minor: Annotated[int, msgspec.Meta(ge=0, le=MAX_TOTAL_MINOR)]
+    price_minor: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOTAL_MINOR)]
     status: str
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """What is read of product-service's answer; the rest is passed over."""
+
     items: list[_Item]
 
 
@@ -51,7 +53,7 @@ class ProductQuotes:
         if reply.status != 200:
             raise _not_now(f"product-service answered {reply.status}")
         try:
-            answer = msgspec.json.decode(reply.body, type=_Answer)
+            answer = msgspec.json.decode(reply.body, type=Answer)
         except msgspec.DecodeError as error:
             raise _not_now(f"product-service answered what is no quote: {error}") from error
         return {

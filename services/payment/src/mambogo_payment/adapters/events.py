@@ -14,6 +14,8 @@ from mambogo_payment.domain.payment import Payment, Told
 ORDERS: Final = "orders"
 PAYMENTS: Final = "payments"
 
+Minor = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 UserId = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -22,8 +24,8 @@ class OrderReserved(EventData):
 
     order_id: UUID
     user_id: UserId
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    total_minor: Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+    currency: CurrencyCode
+    total_minor: Minor
 
 
 class OrderRejected(EventData):
@@ -45,8 +47,8 @@ class PaymentCaptured(EventData):
 
     order_id: UUID
     payment_id: UUID
-    amount_minor: int
-    currency: str
+    amount_minor: Minor
+    currency: CurrencyCode
 
 
 class PaymentDeclined(EventData):
@@ -70,8 +72,8 @@ class PaymentRefunded(EventData):
     order_id: UUID
     payment_id: UUID
     refund_id: UUID
-    amount_minor: int
-    currency: str
+    amount_minor: Minor
+    currency: CurrencyCode
 
 
 _READ: Final = (

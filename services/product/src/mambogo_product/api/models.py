@@ -108,7 +108,7 @@ class QuoteView(View):
     sku: str
     name: str
     currency: Currency
-    price_minor: int
+    price_minor: PriceMinor
     status: Status
 
     @classmethod
