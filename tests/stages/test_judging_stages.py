@@ -26,6 +26,9 @@ from tests.contract.test_smoke import GuardedShop
 
 DOCUMENT: dict[str, Any] = {"openapi": "3.1.0", "paths": {"/api/things": {"get": {"responses": {"200": {}}}}}}
 
+EVENT = "com.mambogo.order.placed.v1"
+SCHEMA = {"type": "object", "x-topic": "orders", "x-writer": "order-service"}
+
 
 @pytest.fixture
 def shop() -> GuardedShop:
@@ -47,6 +50,11 @@ def _commit(root: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
         folder.mkdir(parents=True)
         for service in SERVICES:
             (folder / f"{service}.json").write_text(json.dumps(document), encoding="utf-8")
+    expected = {"events": {EVENT: SCHEMA}, "calls": []}
+    for name, content in ((f"events/{EVENT}.schema.json", SCHEMA), ("consumers/cart-service.json", expected)):
+        path = root / "contract-tests" / name
+        path.parent.mkdir()
+        path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _verdicts(room: Room) -> set[Verdict]:
