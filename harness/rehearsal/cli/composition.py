@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rehearsal.core.catalogue import Catalogue
     from rehearsal.core.ledger import Ledger
     from rehearsal.deploy.deploying import Deployment
+    from rehearsal.deploy.publishing import Publisher
     from rehearsal.deploy.rendering import Renderer
     from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
@@ -151,6 +152,21 @@ class Workshop:
             catalogue=self.catalogue,
             kubectl=self.supplies.tool("kubectl"),
             pinned_tag=lambda name: pinned_tag(name, self.supplies.image_key(name)),
+        )
+
+    def publisher(self) -> Publisher:
+        """Return what builds and pushes the images of a release, with the images that they stand on."""
+        from rehearsal.deploy.publishing import Publisher
+        from rehearsal.supply.buildkit import find_client
+
+        for name in _BUILD_BASES:
+            self.supplies.image(name)
+        return Publisher(
+            root=self.paths.root,
+            client=find_client(os.environ["PATH"]),
+            supply_tag=lambda name: self.supplies.image(name).pinned,
+            logs=self.paths.logs,
+            emit=self.emit,
         )
 
     def prepare(self) -> None:

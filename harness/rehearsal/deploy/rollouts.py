@@ -56,7 +56,7 @@ def read_rollouts(api: Reader, applied: Iterable[str]) -> tuple[Rollout, ...]:
     found: dict[str, Rollout] = {}
     for kind in sorted({_kind(name) for name in wanted}):
         for item in _items(api, f"/apis/apps/v1/{_KINDS[kind]}"):
-            rollout = _rollout(kind, item)
+            rollout = rollout_of(kind, item)
             for name in _names(rollout) & wanted:
                 found[name] = rollout
     missing = tuple(_gone(name) for name in sorted(wanted - found.keys()))
@@ -76,7 +76,7 @@ def read_named(api: Reader, names: Iterable[str]) -> tuple[Rollout, ...]:
 
 def _workloads(api: Reader) -> Iterator[Rollout]:
     for kind, plural in _KINDS.items():
-        yield from (_rollout(kind, item) for item in _items(api, f"/apis/apps/v1/{plural}"))
+        yield from (rollout_of(kind, item) for item in _items(api, f"/apis/apps/v1/{plural}"))
 
 
 def _items(api: Reader, collection: str) -> Iterable[Mapping[str, Any]]:
@@ -105,7 +105,8 @@ def _gone(name: str) -> Rollout:
     return Rollout(parts[1], parts[2], parts[0], wanted=1, updated=0, ready=0, present=0, observed=False)
 
 
-def _rollout(kind: str, item: Mapping[str, Any]) -> Rollout:
+def rollout_of(kind: str, item: Mapping[str, Any]) -> Rollout:
+    """Return a workload as the API shows it; the kind in lower case."""
     metadata, status = item["metadata"], item.get("status", {})
     if kind == "daemonset":
         wanted = status.get("desiredNumberScheduled", 0)

@@ -46,6 +46,7 @@ class DockerfileBuild:
     labels: Mapping[str, str]
     arguments: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    file: str | None = None  # of the Dockerfile, from `folder`, where it is not at its top
 
 
 def find_client(search_path: str) -> BuildKitClient:
@@ -127,6 +128,7 @@ def arguments_of(client: BuildKitClient, wanted: DockerfileBuild, id_file: Path)
         *(f"--label={name}={value}" for name, value in sorted(wanted.labels.items())),
         *(f"--build-arg={name}={value}" for name, value in sorted(wanted.arguments.items())),
         *([f"--target={wanted.target}"] if wanted.target else []),
+        *([f"--file={wanted.file}"] if wanted.file else []),
         *([f"--secret=id={CA_SECRET},src={bundle}"] if bundle else []),
         ".",
     ]
