@@ -29,6 +29,7 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types"]
 
 LOCKS = Path("requirements")
+SCANS = Path("build/security")
 # Each has its own pytest and mypy settings; the packages they test are installed together.
 SERVICE_PACKAGES = (
     "chassis",
@@ -81,9 +82,9 @@ def keep_dependencies(session: nox.Session) -> None:
     session.env.update(KEEPER)
 
 
-def rehearse(session: nox.Session, *arguments: str) -> None:
+def rehearse(session: nox.Session, *arguments: str, lock: str = "main") -> None:
     """Run `rehearsal` and end with its exit code; nox itself would turn every failure into 1."""
-    install(session, "main")
+    install(session, lock)
     code = run_to_its_end([str(Path(session.bin) / "rehearsal"), *arguments, *session.posargs])
     if code:
         sys.exit(code)
@@ -109,11 +110,14 @@ def run_to_its_end(argv: list[str]) -> int:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting, the direction of imports, and the alert rules where promtool is there."""
+    """Check style, formatting, imports' direction, workflows, and alert rules where promtool is there."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache")
+    flows = sorted(str(path) for path in Path(".github/workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *flows)
+    session.run("zizmor", "--offline", "--quiet", ".github")
     session.run("pytest", "tests/monitoring", "-q")
 
 
@@ -126,6 +130,25 @@ def types(session: nox.Session) -> None:
     for name in SERVICE_PACKAGES:
         with session.chdir(f"services/{name}"):
             session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False)
+def security(session: nox.Session) -> None:
+    """Scan code, workflows and locked packages into build/security/*.sarif; 4 when it could not look."""
+    install(session, "security")
+    SCANS.mkdir(parents=True, exist_ok=True)
+    # As SARIF it ends with 0 whatever it finds: its verdict is the lint session's.
+    with (SCANS / "workflows.sarif").open("w", encoding="utf-8") as target:
+        session.run("zizmor", "--offline", "--quiet", "--format", "sarif", ".github", stdout=target)
+    code = ("--output-format", "sarif", "--output-file", str(SCANS / "code.sarif"))
+    session.run("ruff", "check", "--select", "S", *code, ".")
+    rehearse(session, "supply", "advisories", "--sarif", str(SCANS / "packages.sarif"), lock="security")
+
+
+@nox.session(name="test-images", default=False)
+def test_images(session: nox.Session) -> None:
+    """Build the images that tests start as containers."""
+    rehearse(session, "supply", "build", *TEST_IMAGES)
 
 
 @nox.session(default=False)
@@ -257,6 +280,12 @@ def shop(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Do what production's pipeline does with a commit: `-- publish|deploy|status|smoke ...`."""
+    rehearse(session, "release")
+
+
+@nox.session(default=False)
 def down(session: nox.Session) -> None:
     """Remove the cluster and everything on it."""
     rehearse(session, "down")
@@ -270,7 +299,7 @@ def lock(session: nox.Session) -> None:
     # Without an annotation of the command: it would name this machine's paths.
     options = (*compile_, "--no-header", "--python-version", "3.11", *session.posargs)
     session.run(*options, "pyproject.toml", "--output-file", str(LOCKS / "main.txt"))
-    for group in ("lint", "test"):
+    for group in ("lint", "security", "test"):
         target = str(LOCKS / f"{group}.txt")
         session.run(*options, "--group", group, "pyproject.toml", "--output-file", target)
     own = [word for name in SERVICE_PACKAGES for word in ("--no-emit-package", f"mambogo-{Path(name).name}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -52,6 +53,31 @@ def verify(as_json: bool) -> int:
         else:
             click.echo("\n".join(damaged) if damaged else "all cached supplies are as they were made")
         return ExitCode.FAIL if damaged else ExitCode.PASS
+
+
+@supply.command("advisories")
+@click.option(
+    "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Write them there as SARIF, too."
+)
+def advisories(sarif: Path | None) -> int:
+    """Ask for known vulnerabilities of every locked Python package; 4 when not all are known there."""
+    from rehearsal.core.verdicts import exit_code_of
+    from rehearsal.supply import advisories as asking
+
+    with workshop("supply-advisories") as shop:
+        root = shop.paths.root
+        audited = asking.audit(root, sorted((root / "requirements").glob("*.txt")), asking.program())
+    if sarif:
+        sarif.parent.mkdir(parents=True, exist_ok=True)
+        sarif.write_text(asking.render(audited), encoding="utf-8")
+    for one in audited.advisories:
+        click.echo(f"{one.lock}:{one.line}: {one.text}")
+    if audited.unknown:
+        click.echo(f"nothing is known of {len(audited.unknown)} packages: {', '.join(audited.unknown)}")
+    click.echo(
+        f"{len(audited.advisories)} advisories in {audited.packages} locked packages: {audited.verdict}"
+    )
+    return exit_code_of(audited.verdict)
 
 
 @supply.command("prune")
