@@ -27,6 +27,7 @@ COMMANDS = {
     "env",
     "explain",
     "prepare",
+    "release",
     "render",
     "report",
     "seed",

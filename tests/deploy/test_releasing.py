@@ -66,6 +66,10 @@ def test_the_manifests_themselves_stay_as_they_are() -> None:
     assert steps == before
 
 
+def test_an_image_s_name_has_no_capital_letters() -> None:
+    assert Version("ghcr.io/Mambogo/Shop", "Tag").reference("cart") == "ghcr.io/mambogo/shop/cart:Tag"
+
+
 def test_a_tag_that_moves_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="must not move"):
         Version("registry.example/shop", "latest")

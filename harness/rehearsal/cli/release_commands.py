@@ -19,7 +19,10 @@ context_option = click.option(
     "--context", "context", required=True, help="Context of your kubeconfig; there is no default."
 )
 profile_option = click.option(
-    "--profile", metavar="NAME", help="The manifests as on a machine of one's own; else production's."
+    "--profile",
+    metavar="NAME",
+    envvar="REHEARSAL_RELEASE_PROFILE",  # not that of `rehearsal env`: it must not reach production by accident
+    help="The manifests as on a machine of one's own; else production's. Or REHEARSAL_RELEASE_PROFILE.",
 )
 
 

@@ -1,0 +1,171 @@
+"""Every step of every workflow can be run here, or is on the committed list of those that cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import pytest
+from rehearsal.cli.main import rehearsal
+
+from tests.workflows.steps import ROOT, FlowStep, all_steps, named, run_script
+
+NOT_LOCAL = tomllib.loads((ROOT / ".github" / "not-local.toml").read_text(encoding="utf-8"))["step"]
+# Pinned: one more step that nobody can run is a decision, not an accident.
+NOT_LOCAL_COUNT = 10
+STEPS = all_steps()
+NOX_STEPS = [one for one in STEPS if one.script.startswith("nox ")]
+# Run by the tests at the end of this file.
+SHELL_STEPS = {"Configure kubectl", "Show the summary"}
+# Sessions that hand what stands behind `--` to this command of `rehearsal`.
+COMMANDS = {"release": "release", "e2e": "e2e"}
+NOX_THAT_NOTES = """#!{python}
+import json, sys
+print(json.dumps(sys.argv[1:]))
+"""
+KNOWN = {
+    "github.repository": "Mambogo/shop",
+    "vars.KUBE_CONTEXT": "production of ours",
+    "secrets.KUBE_CONFIG": "x",
+}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def provided(tmp_path: Path) -> dict[str, str]:
+    """What GitHub's runner provides."""
+    for name in ("workspace", "temp", "bin"):
+        (tmp_path / name).mkdir()
+    nox = tmp_path / "bin" / "nox"
+    nox.write_text(NOX_THAT_NOTES.format(python=sys.executable), encoding="utf-8")
+    nox.chmod(0o755)
+    return {
+        "GITHUB_WORKSPACE": str(tmp_path / "workspace"),
+        "GITHUB_SHA": COMMIT,
+        "GITHUB_ENV": str(tmp_path / "env"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "RUNNER_TEMP": str(tmp_path / "temp"),
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def _asked(step: FlowStep, provided: dict[str, str], variant: dict[str, str]) -> tuple[str, list[str]]:
+    """Run a step against a nox that notes its words; return the session and what stands behind `--`."""
+    env = {**provided, **step.environment({**KNOWN, **variant})}
+    ended = run_script(step.script, env=env, cwd=Path(provided["GITHUB_WORKSPACE"]))
+    assert ended.returncode == 0, ended.stderr
+    flag, session, *rest = json.loads(ended.stdout)
+    assert (flag, rest[:1]) in (("-s", []), ("-s", ["--"]))
+    return session, rest[1:]
+
+
+def _asked_by_all(step: FlowStep, provided: dict[str, str]) -> list[tuple[str, list[str]]]:
+    return [_asked(step, provided, variant) for variant in step.variants()]
+
+
+def test_every_step_is_run_here_or_listed_with_its_reason() -> None:
+    listed = {one["name"] for one in NOT_LOCAL}
+    runnable = {one.name for one in NOX_STEPS} | SHELL_STEPS
+    assert {one.name for one in STEPS} - runnable == listed
+    assert runnable & listed == set()
+    assert all(one["reason"] for one in NOT_LOCAL)
+
+
+def test_the_list_of_those_that_cannot_be_run_does_not_grow() -> None:
+    assert len(NOT_LOCAL) == NOT_LOCAL_COUNT
+
+
+def test_every_listed_name_is_one_step_only() -> None:
+    names = [one["name"] for one in NOT_LOCAL]
+    assert len(set(names)) == len(names)
+
+
+def test_equal_names_mean_equal_work() -> None:
+    assert len({(one.name, one.script) for one in STEPS}) == len({one.name for one in STEPS})
+
+
+def test_no_script_holds_an_expression() -> None:
+    # What GitHub puts into a script's text becomes code of it; the environment's values do not.
+    assert [str(one) for one in STEPS if "${{" in one.script] == []
+
+
+def test_every_session_exists(provided: dict[str, str]) -> None:
+    sessions = sorted({session for step in NOX_STEPS for session, _ in _asked_by_all(step, provided)})
+    argv = [sys.executable, "-m", "nox", "-f", str(ROOT / "noxfile.py"), "--list", "--json", "-s", *sessions]
+    listed = subprocess.run(argv, capture_output=True, check=True, timeout=100, text=True).stdout
+    assert sorted(one["session"] for one in json.loads(listed)) == sessions
+
+
+@pytest.mark.parametrize("step", NOX_STEPS, ids=str)
+def test_a_session_understands_what_it_is_told(step: FlowStep, provided: dict[str, str]) -> None:
+    for session, arguments in _asked_by_all(step, provided):
+        if session in COMMANDS:
+            _parse(rehearsal, [COMMANDS[session], *arguments])
+        elif session.startswith("tests("):
+            assert _pytest_understands(arguments, Path(provided["RUNNER_TEMP"]))
+        else:
+            assert arguments == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [["release", "deploy", "--tag"], ["release", "undo"], ["e2e", "--profil", "x"]]
+)
+def test_a_wrong_word_would_be_seen(wrong: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        _parse(rehearsal, wrong)
+
+
+def test_so_would_one_that_pytest_does_not_know(tmp_path: Path) -> None:
+    assert not _pytest_understands(["--junitxlm=report.xml"], tmp_path)
+
+
+def test_the_commit_is_what_is_published_and_deployed(provided: dict[str, str]) -> None:
+    for name in ("Build and push", "Deploy to Kubernetes"):
+        for _, words in _asked_by_all(named(name), provided):
+            assert words[words.index("--tag") + 1] == COMMIT
+            assert words[words.index("--registry") + 1] == "ghcr.io/Mambogo/shop"
+
+
+def test_the_cluster_s_credentials_are_the_runner_s_alone(provided: dict[str, str]) -> None:
+    env = {**provided, "KUBE_CONFIG": b64encode(b"apiVersion: v1\n").decode()}
+    ended = run_script(named("Configure kubectl").script, env=env, cwd=Path(provided["GITHUB_WORKSPACE"]))
+    file = Path(provided["RUNNER_TEMP"]) / "kubeconfig"
+    assert (ended.returncode, ended.stdout, file.read_text()) == (0, "", "apiVersion: v1\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Path(provided["GITHUB_ENV"]).read_text() == f"KUBECONFIG={file}\n"
+    assert list(Path(provided["GITHUB_WORKSPACE"]).iterdir()) == []
+
+
+@pytest.mark.parametrize("runs", [0, 1, 2])
+def test_every_run_s_summary_is_shown(provided: dict[str, str], runs: int) -> None:
+    workspace = Path(provided["GITHUB_WORKSPACE"])
+    for number in range(runs):
+        (workspace / "runs" / str(number)).mkdir(parents=True)
+        (workspace / "runs" / str(number) / "summary.md").write_text(f"run {number}\n")
+    ended = run_script(named("Show the summary").script, env=provided, cwd=workspace)
+    summary = Path(provided["GITHUB_STEP_SUMMARY"])
+    shown = summary.read_text() if summary.exists() else ""
+    assert (ended.returncode, shown) == (0, "".join(f"run {number}\n" for number in range(runs)))
+
+
+def _parse(command: click.Command, arguments: Sequence[str], parent: click.Context | None = None) -> None:
+    """Parse a command line and run nothing; raises click.UsageError."""
+    context = command.make_context(command.name, list(arguments), parent=parent)
+    if isinstance(command, click.Group):
+        _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert chosen is not None
+        _parse(chosen, rest, context)
+
+
+def _pytest_understands(arguments: Sequence[str], folder: Path) -> bool:
+    (folder / "nothing").mkdir(exist_ok=True)
+    argv = [sys.executable, "-m", "pytest", "--rootdir", str(folder), *arguments, str(folder / "nothing")]
+    code = subprocess.run(argv, cwd=folder, capture_output=True, check=False, timeout=100).returncode
+    return code == pytest.ExitCode.NO_TESTS_COLLECTED
