@@ -21,7 +21,8 @@ context_option = click.option(
 profile_option = click.option(
     "--profile",
     metavar="NAME",
-    envvar="REHEARSAL_RELEASE_PROFILE",  # not that of `rehearsal env`: it must not reach production by accident
+    # Not the variable of `rehearsal env`: that must not reach production by accident.
+    envvar="REHEARSAL_RELEASE_PROFILE",
     help="The manifests as on a machine of one's own; else production's. Or REHEARSAL_RELEASE_PROFILE.",
 )
 

@@ -52,7 +52,7 @@ class Version:
 
     def reference(self, image: str) -> str:
         """Return the full reference of an image, by its name without repository."""
-        # A repository's owner may have capital letters, an image's name may not: the finding [upper-case-owner].
+        # An owner may have capital letters, an image's name may not: the finding [upper-case-owner].
         return f"{self.registry.lower()}/{image}:{self.tag}"
 
 
