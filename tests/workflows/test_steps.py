@@ -25,7 +25,7 @@ NOX_STEPS = [one for one in STEPS if one.script.startswith("nox ")]
 # Run by the tests at the end of this file.
 SHELL_STEPS = {"Configure kubectl", "Show the summary"}
 # Sessions that hand what stands behind `--` to this command of `rehearsal`.
-COMMANDS = {"release": "release", "e2e": "e2e"}
+COMMANDS = {"pipeline": "pipeline", "e2e": "e2e"}
 NOX_THAT_NOTES = """#!{python}
 import json, sys
 print(json.dumps(sys.argv[1:]))
@@ -115,7 +115,7 @@ def test_a_session_understands_what_it_is_told(step: FlowStep, provided: dict[st
 
 
 @pytest.mark.parametrize(
-    "wrong", [["release", "deploy", "--tag"], ["release", "undo"], ["e2e", "--profil", "x"]]
+    "wrong", [["pipeline", "deploy", "--tag"], ["pipeline", "undo"], ["e2e", "--profil", "x"]]
 )
 def test_a_wrong_word_would_be_seen(wrong: list[str]) -> None:
     with pytest.raises(click.UsageError):

@@ -18,7 +18,7 @@ from rehearsal.cli import (
     cluster_commands,
     e2e_commands,
     environment_commands,
-    release_commands,
+    pipeline_commands,
     report_commands,
     shop_commands,
     stack_commands,
@@ -47,7 +47,7 @@ rehearsal.add_command(shop_commands.seed)
 rehearsal.add_command(shop_commands.shop)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
-rehearsal.add_command(release_commands.release)
+rehearsal.add_command(pipeline_commands.pipeline)
 rehearsal.add_command(report_commands.report)
 rehearsal.add_command(report_commands.explain)
 rehearsal.add_command(cluster_commands.cluster)

@@ -1,4 +1,4 @@
-"""`rehearsal release ...`: what production's pipeline does with a commit, step by step, by anyone's hand."""
+"""`rehearsal pipeline ...`: what production's pipeline does with a commit, step by step, by anyone's hand."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ profile_option = click.option(
     "--profile",
     metavar="NAME",
     # Not the variable of `rehearsal env`: that must not reach production by accident.
-    envvar="REHEARSAL_RELEASE_PROFILE",
-    help="The manifests as on a machine of one's own; else production's. Or REHEARSAL_RELEASE_PROFILE.",
+    envvar="REHEARSAL_PIPELINE_PROFILE",
+    help="The manifests as on a machine of one's own; else production's. Or REHEARSAL_PIPELINE_PROFILE.",
 )
 
 
 @click.group()
-def release() -> None:
+def pipeline() -> None:
     """Publish a release, deploy it on a cluster, and look whether it works there."""
 
 
-@release.command("publish")
+@pipeline.command("publish")
 @registry_option
 @tag_option
 @click.argument("images", nargs=-1)
@@ -42,14 +42,14 @@ def publish(registry: str, tag: str, images: tuple[str, ...]) -> None:
     from rehearsal.deploy.releasing import Version
 
     version, wanted = Version(registry, tag), chosen(images)
-    with workshop("release-publish") as shop:
+    with workshop("pipeline-publish") as shop:
         publisher = shop.publisher()
         for one in wanted:
             for reference in publisher.publish(one, version):
                 click.echo(reference)
 
 
-@release.command("deploy")
+@pipeline.command("deploy")
 @registry_option
 @tag_option
 @context_option
@@ -60,11 +60,11 @@ def deploy(registry: str, tag: str, context: str, profile: str | None) -> None:
     from rehearsal.deploy.rolling_out import roll_out
 
     version = Version(registry, tag)
-    with workshop("release-deploy") as shop:
+    with workshop("pipeline-deploy") as shop:
         roll_out(_kubectl(shop, context), at_version(_steps(shop, profile), version), shop.emit)
 
 
-@release.command("status")
+@pipeline.command("status")
 @context_option
 @profile_option
 @click.option("--timeout-seconds", type=click.FloatRange(min=1), default=300, show_default=True)
@@ -72,13 +72,13 @@ def status(context: str, profile: str | None, timeout_seconds: float) -> None:
     """Wait for the rollout of every workload; 1 names those that did not come to an end."""
     from rehearsal.deploy.rolling_out import await_rollouts
 
-    with workshop("release-status") as shop:
+    with workshop("pipeline-status") as shop:
         cluster, steps = _kubectl(shop, context), _steps(shop, profile)
         for one in await_rollouts(cluster, steps, shop.emit, timeout_seconds=timeout_seconds):
             click.echo(str(one))
 
 
-@release.command("smoke")
+@pipeline.command("smoke")
 @context_option
 def smoke(context: str) -> int:
     """Ask the gateway, at the address of its load balancer, for its health and for products."""
@@ -87,7 +87,7 @@ def smoke(context: str) -> int:
     from rehearsal.deploy import smoking
     from rehearsal.deploy.rolling_out import gateway_address
 
-    with workshop("release-smoke") as shop, httpx.Client(trust_env=False) as client:
+    with workshop("pipeline-smoke") as shop, httpx.Client(trust_env=False) as client:
         answers = smoking.smoke(gateway_address(_kubectl(shop, context)), client)
     for one in answers:
         click.echo(f"{'ok    ' if one.good else 'FAILED'}  {one.url}: {one.said}")
