@@ -45,7 +45,7 @@ SERVICE_PACKAGES = (
 )
 # Those whose own tests hold a contract suite.
 FUZZED = ("chassis", "product", "order", "cart", "inventory", "payment")
-# Those whose models write or read what others read or write.
+# Those that publish a document.
 EXPORTING = ("product", "order", "cart", "inventory", "payment")
 # Those whose tests wait more than they work, for faults to show and for dependencies to come back.
 WAITING = ("chassis", "testkit")
@@ -220,7 +220,7 @@ def contract(session: nox.Session, suite: str) -> None:
 
 @nox.session(default=False)
 def contracts(session: nox.Session) -> None:
-    """Write into contract-tests/ what the services' models say: events, and what each expects of others."""
+    """Write into contract-tests/ what the services' code says: documents, events, and what each expects."""
     install_services(session)
     for name in EXPORTING:
         with session.chdir(f"services/{name}"):

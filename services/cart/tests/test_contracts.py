@@ -1,4 +1,4 @@
-"""What cart-service asks of others is what `contract-tests/` says."""
+"""What cart-service publishes and asks of others is what `contract-tests/` says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import msgspec
 from mambogo_cart.adapters.orders import NewOrder, Placed, Problem
 from mambogo_cart.adapters.quotes import Answer
 from mambogo_cart.domain.cart import MAX_LINES
-from mambogo_cart.main import NAME
-from mambogo_chassis.events import EventRegistry
+from mambogo_cart.main import NAME, TITLE, assemble
+from mambogo_cart.settings import CartSettings
 from mambogo_chassis.idempotency.store import MAX_KEY_CHARACTERS
-from mambogo_testkit.contracts import Call, differences
+from mambogo_chassis.service import Service
+from mambogo_testkit.contracts import IDLE, Call, Contract, differences, document_of
 
 Key = Annotated[str, msgspec.Meta(pattern="^[!-~]+$", min_length=1, max_length=MAX_KEY_CHARACTERS)]
 QUOTES = Call(
@@ -35,5 +36,8 @@ ORDERS = Call(
 )
 
 
-def test_the_committed_contracts_are_what_the_models_say() -> None:
-    assert differences(NAME, EventRegistry(), [QUOTES, ORDERS]) == []
+def test_the_committed_contracts_are_what_the_code_says() -> None:
+    service = Service.of(CartSettings(application_name=NAME, redis_host="127.0.0.1", **IDLE))
+    document = document_of(service, TITLE, assemble(service).routers)
+
+    assert differences(Contract(NAME, document, calls=(QUOTES, ORDERS))) == []

@@ -1,4 +1,4 @@
-"""What order-service writes, reads and asks of others is what `contract-tests/` says."""
+"""What order-service publishes, writes, reads and asks of others is what `contract-tests/` says."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from uuid import UUID
 
 import msgspec
 
+from mambogo_chassis.service import Service
 from mambogo_order.adapters.events import registry
 from mambogo_order.adapters.quotes import Answer
 from mambogo_order.domain.model import MAX_LINES
-from mambogo_order.main import NAME
-from mambogo_testkit.contracts import Call, differences
+from mambogo_order.main import NAME, TITLE, assemble
+from mambogo_order.settings import OrderSettings
+from mambogo_testkit.contracts import IDLE_WITH_EVENTS, Call, Contract, differences, document_of
 
 QUOTES = Call(
     "product-service",
@@ -25,5 +27,8 @@ QUOTES = Call(
 )
 
 
-def test_the_committed_contracts_are_what_the_models_say() -> None:
-    assert differences(NAME, registry, [QUOTES]) == []
+def test_the_committed_contracts_are_what_the_code_says() -> None:
+    service = Service.of(OrderSettings(application_name=NAME, **IDLE_WITH_EVENTS))
+    document = document_of(service, TITLE, assemble(service).routers)
+
+    assert differences(Contract(NAME, document, registry, (QUOTES,))) == []

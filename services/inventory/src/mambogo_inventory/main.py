@@ -16,6 +16,7 @@ from mambogo_inventory.service.reserving import Reserving
 from mambogo_inventory.settings import Settings
 
 NAME = "inventory-service"
+TITLE = "Inventory"
 
 
 def build(service: Service[Settings]) -> list[APIRouter]:
@@ -43,4 +44,4 @@ def build(service: Service[Settings]) -> list[APIRouter]:
 def main() -> None:
     """Serve until SIGTERM."""
     service = Service.load(Settings, NAME)
-    service.run(title="Inventory", routers=build(service))
+    service.run(title=TITLE, routers=build(service))

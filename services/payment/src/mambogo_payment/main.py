@@ -18,6 +18,7 @@ from mambogo_payment.service.working import Pace, Worker
 from mambogo_payment.settings import Settings
 
 NAME = "payment-service"
+TITLE = "Payments"
 
 
 def build(service: Service[Settings]) -> list[APIRouter]:
@@ -62,4 +63,4 @@ def _provider(service: Service[Settings], metrics: PaymentMetrics) -> Provider:
 def main() -> None:
     """Serve until SIGTERM."""
     service = Service.load(Settings, NAME)
-    service.run(title="Payments", routers=build(service))
+    service.run(title=TITLE, routers=build(service))

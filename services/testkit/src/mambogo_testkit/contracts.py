@@ -1,4 +1,4 @@
-"""What a service writes, reads and asks of others: files of `contract-tests/`, held equal to its models.
+"""What a service publishes, writes, reads and asks: files of `contract-tests/`, held equal to its code.
 
 A service's tests call `differences`. With MAMBOGO_WRITE_CONTRACTS set (`nox -s contracts`) the files are
 written first. Whether they fit each other is the harness's question.
@@ -13,10 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from fastapi import APIRouter
 from mambogo_chassis.events import EventRegistry
+from mambogo_chassis.http.app import create_app
+from mambogo_chassis.service import Service
+from pydantic import SecretStr
 
 FOLDER: Final = Path(__file__).resolve().parents[4] / "contract-tests"
 WRITE: Final = "MAMBOGO_WRITE_CONTRACTS"
+# Of a service that is asked what it promises and never starts: nobody has to be there.
+IDLE: Final[Mapping[str, Any]] = {"host": "127.0.0.1", "port": 0}
+IDLE_WITH_EVENTS: Final[Mapping[str, Any]] = {
+    **IDLE,
+    "db_host": "127.0.0.1",
+    "db_name": "none",
+    "db_user": "none",
+    "db_password": SecretStr("none"),
+    "kafka_bootstrap_servers": "127.0.0.1:1",
+}
 _COMMAND: Final = "nox -s contracts"
 
 Schema = Mapping[str, Any]
@@ -33,11 +47,29 @@ class Call:
     body: Schema | None = None
 
 
-def files_of(service: str, registry: EventRegistry, calls: Iterable[Call] = ()) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Everything that a service promises and expects."""
+
+    service: str
+    document: Mapping[str, Any]  # OpenAPI, see `document_of`
+    registry: EventRegistry = field(default_factory=EventRegistry)
+    calls: tuple[Call, ...] = ()
+
+
+def document_of(service: Service[Any], title: str, routers: Iterable[APIRouter]) -> Mapping[str, Any]:
+    """Return what a service publishes at /openapi.json; nothing of it has to run."""
+    app = create_app(title=title, version=service.settings.current.version, routers=routers)
+    document: Mapping[str, Any] = app.openapi()
+    return document
+
+
+def files_of(contract: Contract) -> dict[str, str]:
     """Return the files of a service, by their paths in `contract-tests/`.
 
     It writes the events that are called after it: `com.mambogo.order.placed.v1` is order-service's.
     """
+    service, registry = contract.service, contract.registry
     written = {
         name: {**schema, "x-writer": service}
         for name, schema in registry.schemas("writer").items()
@@ -45,6 +77,7 @@ def files_of(service: str, registry: EventRegistry, calls: Iterable[Call] = ()) 
     }
     read = {name: schema for name, schema in registry.schemas("reader").items() if writer_of(name) != service}
     files = {f"events/{name}.schema.json": _text(schema) for name, schema in written.items()}
+    files[f"openapi/{service}.json"] = _text(contract.document)
     asked = [
         {
             "provider": call.provider,
@@ -53,7 +86,7 @@ def files_of(service: str, registry: EventRegistry, calls: Iterable[Call] = ()) 
             "body": call.body,
             "answers": call.answers,
         }
-        for call in calls
+        for call in contract.calls
     ]
     if read or asked:
         files[f"consumers/{service}.json"] = _text({"events": read, "calls": asked})
@@ -65,19 +98,19 @@ def writer_of(name: str) -> str:
     return f"{name.split('.')[2]}-service"
 
 
-def differences(
-    service: str, registry: EventRegistry, calls: Iterable[Call] = (), *, folder: Path = FOLDER
-) -> list[str]:
-    """Return how the committed files of a service differ from its models; none if they are equal."""
-    files = files_of(service, registry, calls)
+def differences(contract: Contract, *, folder: Path = FOLDER) -> list[str]:
+    """Return how the committed files of a service differ from its code; none if they are equal."""
+    files = files_of(contract)
     if os.environ.get(WRITE):
         _write(folder, files)
     found = [
-        f"{path} is not what the models say: {_COMMAND}"
+        f"{path} is not what the code says: {_COMMAND}"
         for path, text in files.items()
         if _read(folder / path) != text
     ]
-    return found + [f"{path} is no model's: remove it" for path in _left_over(service, folder, files)]
+    return found + [
+        f"{path} is no model's: remove it" for path in _left_over(contract.service, folder, files)
+    ]
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
