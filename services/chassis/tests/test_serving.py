@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
+from mambogo_testkit.waiting import wait_until
 
 from mambogo_chassis.auth import PUBLIC
 from mambogo_chassis.lifecycle import Phase
@@ -24,12 +25,8 @@ from support.processes import EXAMPLES, service_process
 from support.running import Running, Settings, make_service, running
 
 router = APIRouter()
-
-
-@router.get("/slow", openapi_extra=PUBLIC)
-async def slow() -> str:
-    await asyncio.sleep(0.5)
-    return "done"
+# Far above what anything here takes on a loaded machine.
+PATIENCE_SECONDS = 30.0
 
 
 @router.get("/quick", openapi_extra=PUBLIC)
@@ -77,9 +74,18 @@ async def test_the_registry_is_told_before_the_drain_begins() -> None:
 
 
 async def test_a_request_in_flight_is_finished() -> None:
-    async with running(router) as service:
+    arrived = asyncio.Event()
+    own = APIRouter()
+
+    @own.get("/slow", openapi_extra=PUBLIC)
+    async def slow() -> str:
+        arrived.set()
+        await asyncio.sleep(0.5)
+        return "done"
+
+    async with running(own) as service:
         request = asyncio.create_task(service.client.get("/slow"))
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(arrived.wait(), PATIENCE_SECONDS)
         service.server.begin_stop()
         assert (await request).json() == "done"
 
@@ -117,7 +123,12 @@ def test_sigterm_ends_the_process_with_success(tmp_path: Path) -> None:
 def test_a_second_signal_skips_the_drain(tmp_path: Path) -> None:
     with service_process(EXAMPLES / "reminders.py", tmp_path / "log", {"DRAIN_SECONDS": "30"}) as service:
         service.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        # Two signals that are there at once are one.
+        wait_until(
+            "the first signal to be seen",
+            lambda: None if "SIGTERM received" in service.log else service.log,
+            PATIENCE_SECONDS,
+        )
         before = time.monotonic()
         assert service.terminate() == 0
     assert time.monotonic() - before < 20
@@ -164,7 +175,11 @@ def clients_through_a_stop(log_path: Path, drain_seconds: str) -> tuple[int, lis
         threads = [threading.Thread(target=client, args=(service.port,)) for _ in range(8)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        wait_until(
+            "answers before the stop",
+            lambda: None if answered[0] > len(threads) else f"{answered[0]}, {failures}",
+            PATIENCE_SECONDS,
+        )
         assert service.terminate() == 0
         for thread in threads:
             thread.join(20)
