@@ -23,6 +23,11 @@ def signing_key_ids(realm: Realm) -> set[str]:
     return {key["kid"] for key in keys if key["use"] == "sig"}
 
 
+def test_a_realm_publishes_the_kinds_of_keys_that_keycloak_makes(keycloak_realm: Realm) -> None:
+    keys = httpx.get(keycloak_realm.jwks_url, timeout=10).json()["keys"]
+    assert sorted((key["use"], key["alg"]) for key in keys) == [("enc", "RSA-OAEP"), ("sig", "RS256")]
+
+
 def test_a_users_token_carries_what_services_check(keycloak_realm: Realm) -> None:
     keycloak_realm.add_role("customer")
     keycloak_realm.add_scope("orders:write")

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from mambogo_testkit import realm_keys
 from mambogo_testkit.errors import TestkitError
 
 _TIMEOUT_SECONDS = 60.0  # a realm's two RSA keys take seconds on a loaded machine
@@ -122,14 +123,10 @@ class Realm:
     def rotate_keys(self) -> None:
         """Sign with a new RSA key from now on; the old one stays in the key set."""
         realm_id = self.admin("GET", "")["id"]
-        provider = {
-            "name": f"rotated-{secrets.token_hex(4)}",
-            "parentId": realm_id,
-            "providerId": "rsa-generated",
-            "providerType": "org.keycloak.keys.KeyProvider",
-            "config": {"priority": [str(1000 + secrets.randbelow(1_000_000))], "algorithm": ["RS256"]},
-        }
-        self.admin("POST", "/components", provider)
+        priority = 1000 + secrets.randbelow(1_000_000)
+        provider = realm_keys.signing_key(f"rotated-{secrets.token_hex(4)}", priority=priority)
+        place = {"parentId": realm_id, "providerType": realm_keys.PROVIDER}
+        self.admin("POST", "/components", provider | place)
 
     def _allow(self, client_id: str, scopes: set[str]) -> None:
         if not scopes:
