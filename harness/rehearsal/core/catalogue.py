@@ -110,6 +110,7 @@ class Objectives(_Strict):
     order_p95_seconds: Annotated[float, Field(strict=True, gt=0)]
     order_end_seconds: Annotated[float, Field(strict=True, gt=0)]
     recovery_seconds: Annotated[float, Field(strict=True, gt=0)]
+    new_pod_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
 class Flows(_Strict):
@@ -117,6 +118,7 @@ class Flows(_Strict):
 
     load_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     load_seconds: Annotated[float, Field(strict=True, gt=0)]
+    step_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_control_seconds: Annotated[float, Field(strict=True, gt=0)]
 

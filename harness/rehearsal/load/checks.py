@@ -8,4 +8,13 @@ OFFERED = CheckKind("load.offered", "The load was offered as planned", Severity.
 ACCEPTED = CheckKind("load.accepted", "Orders are accepted", Severity.HIGH)
 LATENCY = CheckKind("load.latency", "Orders are answered in time", Severity.HIGH)
 ENDS = CheckKind("load.ends", "Every acknowledged order comes to its end", Severity.CRITICAL)
-CHECKS = (OFFERED, ACCEPTED, LATENCY, ENDS)
+GENERATOR = CheckKind(
+    "load.generator", "The step of load was offered and watched as planned", Severity.MEDIUM
+)
+SCALED = CheckKind("load.scaled", "The HPA asks for more in time, and gets it", Severity.HIGH)
+FORMULA = CheckKind("load.formula", "The HPA asks for what its formula gives", Severity.MEDIUM)
+NEW_PODS = CheckKind("load.new_pods", "New pods take their part of the traffic", Severity.HIGH)
+SLO = CheckKind("load.slo", "What is promised of orders holds while it scales", Severity.HIGH)
+DOWN = CheckKind("load.down", "The HPA gives back what is not needed any more", Severity.MEDIUM)
+OF_A_STEP = (SCALED, FORMULA, NEW_PODS, SLO, DOWN)
+CHECKS = (OFFERED, ACCEPTED, LATENCY, ENDS, GENERATOR, *OF_A_STEP)

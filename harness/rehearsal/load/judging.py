@@ -15,8 +15,8 @@ from rehearsal.load import checks
 from rehearsal.load.flow import FlowPlan, Placed
 
 # A generator that is later than this has offered another load than it says.
-_LATE_SECONDS = 0.25
-_MOST_LATE_RATIO = 0.01
+LATE_SECONDS = 0.25
+MOST_LATE_RATIO = 0.01
 _SHOWN = 5  # ids in a sentence; the history has all of them
 
 
@@ -45,14 +45,14 @@ def judge(
 
 def judge_offered(plan: FlowPlan, orders: Sequence[Placed]) -> Check:
     """Return whether the planned orders were sent when they were due."""
-    expected = f"{plan.arrivals} orders, each within {_LATE_SECONDS} s of its time"
-    late = sum(one.late_seconds > _LATE_SECONDS for one in orders)
+    expected = f"{plan.arrivals} orders, each within {LATE_SECONDS} s of its time"
+    late = sum(one.late_seconds > LATE_SECONDS for one in orders)
     observed = f"{len(orders)} sent, {late} of them late"
     if not orders or len(orders) < plan.arrivals:
         return checks.OFFERED.invalid(
             plan.name, "not all planned orders were sent", expected=expected, observed=observed
         )
-    if late > _MOST_LATE_RATIO * len(orders):
+    if late > MOST_LATE_RATIO * len(orders):
         return checks.OFFERED.invalid(
             plan.name, "the generator could not keep its own pace", expected=expected, observed=observed
         )

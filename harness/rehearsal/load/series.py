@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rehearsal.load.flow import Flow, Placed
@@ -32,5 +32,10 @@ def points(flow: Flow) -> Iterator[Mapping[str, object]]:
 
 def append(path: Path, flow: Flow) -> None:
     """Add a flow's points to a run's series."""
+    append_points(path, points(flow))
+
+
+def append_points(path: Path, points: Iterable[Mapping[str, object]]) -> None:
+    """Add any points to a run's series; a key of theirs says of what they are."""
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(point) + "\n" for point in points(flow))
+        file.writelines(json.dumps(point) + "\n" for point in points)

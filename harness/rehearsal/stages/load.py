@@ -1,12 +1,17 @@
-"""The load stage: a steady flow of orders, each followed to its end."""
+"""The load stage: steps of load over the targets of HPAs and back, then a steady flow of orders."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from rehearsal.core.events import step
 from rehearsal.load import series
+from rehearsal.load.autoscaling import judging as scaling
+from rehearsal.load.autoscaling import sampling, stepping
+from rehearsal.load.autoscaling.points import points
+from rehearsal.load.autoscaling.stepping import Step
 from rehearsal.load.flow import Flow, FlowPlan
 from rehearsal.load.judging import Objectives, judge
 from rehearsal.shop.accounts import OF_LOAD
@@ -21,19 +26,53 @@ _UNITS = 1_000_000  # stock never runs out: what is looked at is the way of orde
 
 @dataclass(frozen=True, slots=True)
 class LoadStage:
-    """Offers orders at a fixed rate."""
+    """Offers orders at fixed rates."""
 
     open_shop: OpenShops
     objectives: Objectives
     rate_per_second: float
     seconds: float
     end_seconds: float
+    steps: Sequence[Step] = ()
 
     def __call__(self, room: Room) -> None:
         """Offer, follow, judge."""
-        asyncio.run(self._run(room))
+        for one in self.steps:
+            asyncio.run(self._step(room, one))
+        asyncio.run(self._steady(room))
 
-    async def _run(self, room: Room) -> None:
+    async def _step(self, room: Room, wanted: Step) -> None:
+        workload = wanted.lookout.workload
+        history_file = room.folder / f"step-{workload}.jsonl"
+        samples_file = room.folder / f"step-{workload}.samples.ndjson"
+        pace = wanted.pace()
+        rate = wanted.rate(pace)
+        with step(
+            room.emit, "step", f"{rate:g} orders a second, over the HPA target of {workload}"
+        ) as progress:
+            async with self.open_shop() as shop:
+                products = await stock_up(shop, "step", products=_PRODUCTS, units=_UNITS)
+                plan = FlowPlan(
+                    f"step on {workload}",
+                    rate,
+                    wanted.longest_seconds(pace),
+                    OF_LOAD,
+                    products,
+                    room.seed,
+                    end_seconds=self.end_seconds,
+                )
+                with History(history_file) as history:
+                    flow = Flow(plan, shop, history)
+                    course = await stepping.run(wanted, pace, flow, progress.progress)
+        sampling.write(samples_file, course.watch.samples)
+        series.append(room.run / series.FILE_NAME, flow)
+        series.append_points(room.run / series.FILE_NAME, points(course))
+        evidence = (f"{room.stage}/{samples_file.name}", f"{room.stage}/{history_file.name}")
+        promise = scaling.Promise(self.objectives, wanted.new_pod_seconds)
+        for check in scaling.judge(replace(course, evidence=evidence), promise):
+            room.record(check)
+
+    async def _steady(self, room: Room) -> None:
         history_file = room.folder / "history.jsonl"
         async with self.open_shop() as shop:
             products = await stock_up(shop, "load", products=_PRODUCTS, units=_UNITS)

@@ -112,7 +112,9 @@ class Pod:
     ready: bool | None = None
     ready_changed: float = 0.0
     address: str = ""
-    requests: Mapping[str, int] = field(default_factory=dict)  # of each resource that every container requests
+    requests: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of each resource that every container requests
     usage: Usage | None = None
 
 

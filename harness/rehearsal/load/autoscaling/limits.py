@@ -10,7 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rehearsal.load.autoscaling.facts import Autoscaler, Behaviour, Controller, Policy, PolicyKind, Rules, Select
+from rehearsal.load.autoscaling.facts import (
+    Autoscaler,
+    Behaviour,
+    Controller,
+    Policy,
+    PolicyKind,
+    Rules,
+    Select,
+)
 
 _UP_FACTOR, _UP_LEAST = 2.0, 4.0  # of the older rule
 

@@ -117,7 +117,9 @@ def _policies(given: Iterable[Object]) -> Iterator[Policy]:
         yield Policy(PolicyKind(one["type"]), int(one["value"]), float(one["periodSeconds"]))
 
 
-def sample_of(t: float, autoscaler: Object, scale: Object, pods: Iterable[Object], metrics: Iterable[Object]) -> Sample:
+def sample_of(
+    t: float, autoscaler: Object, scale: Object, pods: Iterable[Object], metrics: Iterable[Object]
+) -> Sample:
     """Return one look: an HPA, its workload's scale, its pods and what they use."""
     usages = {one["metadata"]["name"]: _usage(one) for one in metrics}
     status = autoscaler.get("status", {})

@@ -1,0 +1,106 @@
+"""A step of load over an HPA's target and back, watched from before until after.
+
+The load is a flow of orders at a fixed rate. It lasts until the pods that were asked for have taken traffic
+for a while, the watch until they are given back; both have bounds, which follow from how fast the HPA of this
+cluster can be. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rehearsal.load.autoscaling.envelope import Pace
+from rehearsal.load.autoscaling.facts import Controller, Sample
+from rehearsal.load.autoscaling.judging import SETTLING_SECONDS, Course, Served
+from rehearsal.load.autoscaling.sampling import Lookout, Sampler
+from rehearsal.load.flow import Flow
+from rehearsal.shop.history import History, read
+
+_LOOK_SECONDS = 0.5
+# So long new pods are watched with traffic: at the rate of the catalogue each is due its share of answers.
+HOLD_SECONDS = SETTLING_SECONDS + 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Which HPA is to be driven, and how hard."""
+
+    lookout: Lookout
+    controller: Controller
+    metrics_seconds: float  # the resolution of the metrics API
+    orders_per_second: float  # for each of its least replicas
+    new_pod_seconds: float  # within which a pod that was asked for has to be ready
+    hold_seconds: float = HOLD_SECONDS
+
+    def pace(self) -> Pace:
+        """Return how fast the HPA can be, by its specification on the cluster."""
+        return Pace(self.lookout.autoscaler(), self.controller, self.metrics_seconds)
+
+    def rate(self, pace: Pace) -> float:
+        """Return the orders a second of the step."""
+        return self.orders_per_second * pace.autoscaler.least
+
+    def longest_seconds(self, pace: Pace) -> float:
+        """Return how long the load lasts when nothing is ever ready."""
+        return pace.up_seconds + self.new_pod_seconds + self.hold_seconds
+
+
+async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None]) -> Course:
+    """Wait for the least replicas, offer the flow, wait for the least replicas again.
+
+    Without them at the beginning nothing is offered: the HPA is then not where it can be driven from.
+    """
+    with Sampler(step.lookout.look) as sampler:
+        say(f"waiting for {pace.autoscaler.least} replicas")
+        loaded = relieved = time.time()
+        if await _reached(sampler, pace, loaded + pace.down_seconds):
+            loaded = time.time()
+            offering = asyncio.create_task(flow.run())
+            try:
+                await _grown(sampler, flow, step.hold_seconds, say)
+                await offering
+            finally:
+                offering.cancel()
+            relieved = flow.began_at + max((one.due for one in flow.orders), default=0.0)
+            say("the load has ended")
+            await _reached(sampler, pace, relieved + pace.down_seconds)
+    return Course(pace, sampler.watch, loaded, relieved, flow.orders, tuple(_answers(flow.history)))
+
+
+async def _grown(sampler: Sampler, flow: Flow, hold_seconds: float, say: Callable[[str], None]) -> None:
+    """End the flow when what was asked for has had traffic for a while."""
+    start, desired, since = sampler.latest(), 0, 0.0
+    while flow.now < flow.plan.seconds and start is not None:
+        await asyncio.sleep(_LOOK_SECONDS)
+        seen = sampler.latest() or start
+        say(f"{seen.desired} replicas asked for, {seen.ready} ready")
+        whole = seen.ready >= seen.desired > start.desired
+        if not whole or seen.desired != desired:
+            desired, since = seen.desired, flow.now
+        elif flow.now - since >= hold_seconds:
+            flow.until = flow.now
+            return
+
+
+async def _reached(sampler: Sampler, pace: Pace, until: float) -> bool:
+    """Wait for the least replicas, not longer than until a time; return whether they are there."""
+    while True:
+        seen = sampler.latest()
+        if seen is not None and _at_least(seen, pace):
+            return True
+        if time.time() > until:
+            return False
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _at_least(seen: Sample, pace: Pace) -> bool:
+    return seen.desired == seen.replicas == pace.autoscaler.least == seen.ready
+
+
+def _answers(history: History) -> Iterator[Served]:
+    for entry in read(history.path):
+        if entry.type != "invoke" and entry.pod:
+            yield Served(entry.t_ns / 1e9, entry.pod)
