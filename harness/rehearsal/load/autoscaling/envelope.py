@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rehearsal.load.autoscaling.facts import Autoscaler, Controller, Sample
@@ -178,7 +178,10 @@ class Envelope:
     def _decision(self, before: Sample, after: Sample, past: Past) -> Decision:
         # With the replicas of before: a formula that changes nothing returns those that it is given.
         near = self._between(before.t - self.pace.lag_seconds, after.t + _AFTER_SECONDS)
-        found = [self._recommended(one, before.replicas) for one in near]
+        # Pods that the decision itself brought were not there when it was made.
+        names = {pod.name for pod in before.pods}
+        views = [replace(one, pods=tuple(pod for pod in one.pods if pod.name in names)) for one in near]
+        found = [self._recommended(one, before.replicas) for one in (*near, *views)]
         wanted = [one.replicas for one in found if one.replicas is not None]
         why = "; ".join(dict.fromkeys(map(str, found)))
         if not wanted:

@@ -113,7 +113,8 @@ def _generator(course: Course) -> Check:
     late = sum(one.late_seconds > LATE_SECONDS for one in course.orders)
     observed = (
         f"{len(course.orders)} orders, {late} late; {len(watch.samples)} looks, {len(watch.errors)} failed, "
-        f"longest gap {watch.longest_gap_seconds:.1f} s; sampling took {100 * watch.cpu_share:.1f} % of a core"
+        f"longest gap {watch.longest_gap_seconds:.1f} s; "
+        f"sampling took {100 * watch.cpu_share:.1f} % of a core"
     )
     expected = f"every order within {LATE_SECONDS} s of its time, no gap over {_MOST_BLIND_SECONDS:g} s"
     if not course.orders or not course.under_load:
@@ -253,7 +254,8 @@ def _formula(course: Course) -> Check:
 
 def _new_pods(course: Course) -> Check:
     """Return whether pods that were added took their part of the traffic."""
-    shares, few = [], []
+    shares: list[tuple[str, int, float]] = []
+    few: list[tuple[str, int, float]] = []
     for name, seen in _new(course).items():
         since = next((t + SETTLING_SECONDS for t, pod in seen if pod.ready), None)
         if since is None:
