@@ -13,19 +13,21 @@ from html import escape
 from pathlib import Path
 
 from rehearsal.core.verdicts import Ending, Verdict
+from rehearsal.report.autoscaling import Replicas, by_hpa, render_replicas, said
 from rehearsal.report.model import CheckReport, Report, StageReport
 from rehearsal.report.phrasing import WORST, again, duration, explain_command, headline, mark, revision
 from rehearsal.report.timeline import Point, render_timeline
 
+_OF_AN_HPA = ("load.scaled", "load.formula", "load.new_pods", "load.slo", "load.down", "load.generator")
 _STYLE = Path(__file__).with_name("page.css")
 
 
-def render_html(report: Report, points: Sequence[Point] = ()) -> str:
-    """Return the page; `points` are the run's series, for the timeline."""
-    return "\n".join(_page(report, points)) + "\n"
+def render_html(report: Report, points: Sequence[Point] = (), looks: Sequence[Replicas] = ()) -> str:
+    """Return the page; `points` and `looks` are the run's series, of orders and of HPAs."""
+    return "\n".join(_page(report, points, looks)) + "\n"
 
 
-def _page(report: Report, points: Sequence[Point]) -> Iterator[str]:
+def _page(report: Report, points: Sequence[Point], looks: Sequence[Replicas]) -> Iterator[str]:
     style = _STYLE.read_text(encoding="utf-8")
     # The hash is of exactly what stands between the tags.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -46,6 +48,7 @@ def _page(report: Report, points: Sequence[Point]) -> Iterator[str]:
     yield "<main>"
     yield from _stages(report)
     yield from _timeline(report, points)
+    yield from _autoscaling(report, looks)
     yield from _findings(report)
     yield from _not_looked_at(report)
     yield from _checks(report)
@@ -88,6 +91,24 @@ def _timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
     yield (
         '<p class="legend">Dashed: orders offered. Line: orders accepted. Below: the time in which 95 % of '
         "them were answered. Hatched: a fault was at work.</p>"
+    )
+    yield "</section>"
+
+
+def _autoscaling(report: Report, looks: Sequence[Replicas]) -> Iterator[str]:
+    if not looks:
+        return
+    yield '<section aria-labelledby="autoscaling"><h2 id="autoscaling">Autoscaling</h2>'
+    for name, own in by_hpa(looks).items():
+        yield f"<h3>{_text(said(own))}</h3>"
+        yield from render_replicas(own)
+        found = [one for one in report.checks if one.id in _OF_AN_HPA and one.subject == name]
+        yield "<ul>"
+        yield from (f"<li>{_badge(one.verdict)} {_text(one.sentence)}</li>" for one in found)
+        yield "</ul>"
+    yield (
+        '<p class="legend">Dotted: what the formula gives for the pods as they were. Dashed: what the HPA '
+        "asked for. Line: pods that were ready. Below: what they used, in percent of what they request.</p>"
     )
     yield "</section>"
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from rehearsal.core import journal
 from rehearsal.core.errors import HarnessError
+from rehearsal.report.autoscaling import read_replicas
 from rehearsal.report.building import build
 from rehearsal.report.html import render_html
 from rehearsal.report.junit import render_junit
@@ -56,7 +57,7 @@ def read(run: Path) -> Report:
 
 def render(run: Path, report: Report) -> None:
     """Write every rendered form: the same bytes for the same report."""
-    _replace(run / PAGE, render_html(report, read_points(run)))
+    _replace(run / PAGE, render_html(report, read_points(run), read_replicas(run)))
     for name, form in FORMS.items():
         _replace(run / name, form(report))
 

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 
 from rehearsal.load.autoscaling.envelope import Pace
 from rehearsal.load.autoscaling.facts import Controller, Sample
@@ -72,15 +73,16 @@ async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None]) ->
 
 async def _grown(sampler: Sampler, flow: Flow, hold_seconds: float, say: Callable[[str], None]) -> None:
     """End the flow when what was asked for has had traffic for a while."""
-    start, desired, since = sampler.latest(), 0, 0.0
-    while flow.now < flow.plan.seconds and start is not None:
+    start, began = sampler.latest(), monotonic()
+    desired, since = 0, began
+    while start is not None and monotonic() - began < flow.plan.seconds:
         await asyncio.sleep(_LOOK_SECONDS)
         seen = sampler.latest() or start
         say(f"{seen.desired} replicas asked for, {seen.ready} ready")
         whole = seen.ready >= seen.desired > start.desired
         if not whole or seen.desired != desired:
-            desired, since = seen.desired, flow.now
-        elif flow.now - since >= hold_seconds:
+            desired, since = seen.desired, monotonic()
+        elif monotonic() - since >= hold_seconds:
             flow.until = flow.now
             return
 
