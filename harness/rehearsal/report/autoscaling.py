@@ -76,9 +76,13 @@ def render_replicas(looks: Sequence[Replicas]) -> Iterator[str]:
     yield from _lines("ready", axis, replicas, looks, lambda one: one.ready)
     for number, (name, target) in enumerate(looks[0].targets.items()):
         yield from _target(f"metric-{number}", name, target, used)
-        yield from _lines(f"metric-{number}", axis, used, looks, lambda one, name=name: one.used.get(name))
+        yield from _lines(f"metric-{number}", axis, used, looks, _usage(name))
     yield from ticks(axis, used.top + LANE)
     yield "</svg>"
+
+
+def _usage(name: str) -> Callable[[Replicas], int | None]:
+    return lambda one: one.used.get(name)
 
 
 def _target(kind: str, name: str, percent: int, lane: Lane) -> Iterator[str]:

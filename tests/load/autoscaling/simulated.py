@@ -21,7 +21,7 @@ from rehearsal.load.judging import Objectives
 from rehearsal.shop.answers import Answer, Kind
 
 T0 = 1_000_000.0
-LOADED, RELIEVED, END = 10.0, 100.0, 220.0  # seconds of the simulation
+LOADED, RELIEVED, END = 10.0, 100.0, 280.0  # seconds of the simulation
 AUTOSCALER = Autoscaler("order-hpa", "order", 2, 6, (Target("cpu", 70), Target("memory", 80)))
 CONTROLLER = Controller(5.0, 0.1, 30.0, 30.0, 5.0)
 PACE = Pace(AUTOSCALER, CONTROLLER, metrics_seconds=10.0)
@@ -141,7 +141,7 @@ def answers(samples: Sequence[Sample], sees: Callable[[Pod], bool] = lambda pod:
 def course(simulation: Simulation | None = None) -> Course:
     """Return the course of a step, a clean one by default."""
     samples = (simulation or Simulation()).samples()
-    watch = Watch(samples, [], T0, T0 + END, cpu_seconds=1.0)
+    watch = Watch(samples, [], T0, T0 + END, cpu_seconds=0.005 * END)
     return Course(PACE, watch, T0 + LOADED, T0 + RELIEVED, orders(), answers(samples), ("load/samples",))
 
 

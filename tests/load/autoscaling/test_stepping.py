@@ -1,4 +1,4 @@
-"""The course of a step: it waits, offers, goes on while the HPA grows, and waits again, each within a bound."""
+"""The course of a step: it waits, offers, goes on while the HPA grows, waits again, each within a bound."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ def _step(reader: FakeReader) -> Step:
 class Impatient(Pace):
     """A pace whose bounds have passed already."""
 
-    @property
-    def down_seconds(self) -> float:
+    def down_seconds(self, windows: int = 1) -> float:
         """Wait for nothing."""
         return 0.0
 
@@ -100,7 +99,8 @@ def test_answers_carry_the_pods_that_gave_them(tmp_path: Path) -> None:
 
 
 def test_step_says_how_far_it_is(tmp_path: Path) -> None:
-    reader, said = FakeReader(), []
+    reader = FakeReader()
+    said: list[str] = []
     _run(reader, Growing(reader, after=5), tmp_path, say=said.append)
 
     assert "waiting for 2 replicas" in said

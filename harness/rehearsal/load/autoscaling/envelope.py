@@ -8,7 +8,7 @@ allowed what any of them gives, and it must do what all of them demand.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -58,10 +58,13 @@ class Pace:
         """Within this time after a step of load more replicas must have been asked for."""
         return self._deciding_seconds + up_window_seconds(self.autoscaler)
 
-    @property
-    def down_seconds(self) -> float:
-        """Within this time after the load's end the least replicas must have been asked for."""
-        return self._deciding_seconds + down_window_seconds(self.autoscaler, self.controller)
+    def down_seconds(self, windows: int = 1) -> float:
+        """Within this time after the load's end the least replicas must have been asked for.
+
+        Each further window is one in which fewer replicas made the formula ask for fewer still.
+        """
+        each = down_window_seconds(self.autoscaler, self.controller)
+        return self._deciding_seconds + each + (windows - 1) * (each + self.controller.sync_seconds)
 
     @property
     def _deciding_seconds(self) -> float:
@@ -79,6 +82,25 @@ class Reading:
     def wanted(self) -> int | None:
         """What the formula asks for."""
         return self.recommendation.replicas
+
+
+def windows_down(autoscaler: Autoscaler, replicas: int, percents: Mapping[str, int]) -> int:
+    """Return in how many windows it comes down to its least, or to where idle pods keep it.
+
+    `percents` are what idle pods use of each resource that they request.
+    """
+    windows = 0
+    while replicas > autoscaler.least:
+        wanted = [
+            math.ceil(replicas * percents[one.resource] / one.percent)
+            for one in autoscaler.targets
+            if one.resource in percents
+        ]
+        fewer = max([autoscaler.least, *wanted])
+        if fewer >= replicas:
+            break
+        replicas, windows = fewer, windows + 1
+    return max(1, windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +136,10 @@ class Envelope:
 
     def decisions(self) -> Iterator[Decision]:
         """Yield every change of what the HPA asked for."""
+        changes = self._changes()
         for before, after in pairwise(self.samples):
             if after.desired != before.desired:
-                yield self._decision(before, after, self._past(after.t))
+                yield self._decision(before, after, _past(changes, after.t))
 
     def foreign_changes(self) -> Iterator[Sample]:
         """Yield the samples in which replicas are new that the HPA did not ask for."""
@@ -130,12 +153,13 @@ class Envelope:
     def overdue(self) -> Reading | None:
         """Return the first reading at which the HPA had not asked for more although it had to."""
         bound = self.pace.lag_seconds + up_window_seconds(self.pace.autoscaler)
+        changes = self._changes()
         since, desired = math.inf, -1
         for reading in self.readings():
             now, changed = reading.sample.t, reading.sample.desired != desired
             desired = reading.sample.desired
             limit = min(
-                self.pace.autoscaler.most, most_up(self.pace.autoscaler, desired, self._past(now), now)
+                self.pace.autoscaler.most, most_up(self.pace.autoscaler, desired, _past(changes, now), now)
             )
             if changed or reading.wanted is None or min(reading.wanted, limit) <= desired:
                 since = math.inf
@@ -149,14 +173,14 @@ class Envelope:
         """Return the first reading at which the HPA had kept more than was asked for, for too long."""
         autoscaler, lag = self.pace.autoscaler, self.pace.lag_seconds
         window = down_window_seconds(autoscaler, self.pace.controller) + lag
-        every = list(self.readings())
+        every, changes = list(self.readings()), self._changes()
         since = math.inf
         for reading in every:
             now, desired = reading.sample.t, reading.sample.desired
             wanted = [one.wanted for one in every if now - window <= one.sample.t <= now]
             known = [one for one in wanted if one is not None]
             too_early = now - every[0].sample.t < window or len(known) < len(wanted)
-            free = least_down(autoscaler, desired, self._past(now), now) < desired
+            free = least_down(autoscaler, desired, _past(changes, now), now) < desired
             if too_early or not free or desired <= self._clamped(max(known)):
                 since = math.inf
                 continue
@@ -165,23 +189,19 @@ class Envelope:
                 return reading
         return None
 
-    def _past(self, now: float) -> Past:
-        changes = [
+    def _changes(self) -> list[Moment]:
+        changes = (
             Moment(after.t, after.desired - before.desired) for before, after in pairwise(self.samples)
-        ]
-        before_now = [one for one in changes if one.t < now and one.replicas]
-        return Past(
-            added=[one for one in before_now if one.replicas > 0],
-            removed=[Moment(one.t, -one.replicas) for one in before_now if one.replicas < 0],
         )
+        return [one for one in changes if one.replicas]
 
     def _decision(self, before: Sample, after: Sample, past: Past) -> Decision:
         # With the replicas of before: a formula that changes nothing returns those that it is given.
         near = self._between(before.t - self.pace.lag_seconds, after.t + _AFTER_SECONDS)
         # Pods that the decision itself brought were not there when it was made.
-        names = {pod.name for pod in before.pods}
-        views = [replace(one, pods=tuple(pod for pod in one.pods if pod.name in names)) for one in near]
+        views = [_with_pods_of(one, before) for one in near]
         found = [self._recommended(one, before.replicas) for one in (*near, *views)]
+        found += self._remembered(before.t)
         wanted = [one.replicas for one in found if one.replicas is not None]
         why = "; ".join(dict.fromkeys(map(str, found)))
         if not wanted:
@@ -191,6 +211,19 @@ class Envelope:
         else:
             least, most = self._least_down(before, after, past), before.desired
         return Decision(after.t, before.desired, after.desired, least, most, why)
+
+    def _remembered(self, until: float) -> list[Recommendation]:
+        """Return what the older rule still knows: it goes up to the most of its window, as it stays there."""
+        if self.pace.autoscaler.behaviour is not None:
+            return []
+        since = until - self.pace.controller.down_window_seconds - self.pace.lag_seconds
+        every = self._between(since, until)
+        after = self._between(since, until + _AFTER_SECONDS)
+        # A recommendation made on what shows with the pods that it brought: as for a decision.
+        pairs = zip(every, after[1:], strict=False)
+        return [self._recommended(one, one.replicas) for one in every] + [
+            self._recommended(_with_pods_of(later, one), one.replicas) for one, later in pairs
+        ]
 
     def _most_up(self, before: Sample, wanted: int, past: Past, now: float) -> int:
         return self._clamped(min(wanted, most_up(self.pace.autoscaler, before.desired, past, now)))
@@ -213,6 +246,21 @@ class Envelope:
 
     def _clamped(self, replicas: int) -> int:
         return max(self.pace.autoscaler.least, min(replicas, self.pace.autoscaler.most))
+
+
+def _with_pods_of(sample: Sample, earlier: Sample) -> Sample:
+    """Return a sample with only the pods that were there at an earlier one."""
+    names = {pod.name for pod in earlier.pods}
+    return replace(sample, pods=tuple(pod for pod in sample.pods if pod.name in names))
+
+
+def _past(changes: Sequence[Moment], now: float) -> Past:
+    """Return what the controller remembers of its own changes before a time."""
+    before = [one for one in changes if one.t < now]
+    return Past(
+        added=[one for one in before if one.replicas > 0],
+        removed=[Moment(one.t, -one.replicas) for one in before if one.replicas < 0],
+    )
 
 
 def _sure(times: Sequence[float], wanted: Sequence[int | None], lag_seconds: float) -> int:

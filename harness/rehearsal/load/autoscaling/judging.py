@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rehearsal.core.checks import Check
 from rehearsal.load import checks
-from rehearsal.load.autoscaling.envelope import Envelope, Pace, Reading
+from rehearsal.load.autoscaling.envelope import Envelope, Pace, Reading, windows_down
 from rehearsal.load.autoscaling.facts import Pod, Sample
 from rehearsal.load.autoscaling.sampling import Watch
 from rehearsal.load.flow import Placed
@@ -105,7 +105,12 @@ def _not_at_its_least(course: Course) -> Iterator[Check]:
     if _unmeasured_seconds(course.watch.samples) > course.pace.unmeasured_seconds:
         yield checks.DOWN.invalid(course.subject, "the metrics API measured nothing")
         return
-    yield _still_up(course, watched, f"it kept {last} replicas for {watched:.0f} s without any load")
+    yield _still_up(
+        course,
+        watched,
+        course.pace.down_seconds(),
+        f"it kept {last} replicas for {watched:.0f} s without any load",
+    )
 
 
 def _generator(course: Course) -> Check:
@@ -318,11 +323,12 @@ def _slo(course: Course, promised: Objectives) -> Check:
 
 def _down(course: Course) -> Check:
     """Return whether it had its least replicas again in time."""
-    floor, bound = course.pace.autoscaler.least, course.pace.down_seconds
+    floor = course.pace.autoscaler.least
     peak = max(one.desired for one in course.watch.samples if one.t >= course.loaded)
     if peak <= floor:
         return checks.DOWN.invalid(course.subject, f"it never had more than its {floor} replicas")
     after = [one for one in course.envelope.readings() if one.sample.t > course.relieved]
+    bound = course.pace.down_seconds(windows_down(course.pace.autoscaler, peak, _idle(after)))
     down = next((one.sample.t for one in after if one.sample.desired <= floor), None)
     took = (down if down is not None else course.watch.ended) - course.relieved
     if down is None and took < bound:
@@ -334,10 +340,20 @@ def _down(course: Course) -> Check:
         return checks.DOWN.passed(course.subject, sentence, observed=f"from {peak} to {floor}")
     still = f"it still had {after[-1].sample.desired} replicas {took:.0f} s after the load"
     late = f"it took {took:.0f} s after the load to have {floor} replicas again"
-    return _still_up(course, took, still if down is None else late)
+    return _still_up(course, took, bound, still if down is None else late)
 
 
-def _still_up(course: Course, took: float, what: str) -> Check:
+def _idle(readings: Sequence[Reading]) -> dict[str, int]:
+    """Return the least that pods used of each resource, in percent of what they request."""
+    idle: dict[str, int] = {}
+    for reading in readings:
+        for one in reading.recommendation.proposals:
+            if one.percent is not None:
+                idle[one.target.resource] = min(one.percent, idle.get(one.target.resource, one.percent))
+    return idle
+
+
+def _still_up(course: Course, took: float, bound: float, what: str) -> Check:
     """Return that replicas were not given back, with the metric that kept them."""
     least = course.pace.autoscaler.least
     last = list(course.envelope.readings())[-1]
@@ -349,7 +365,7 @@ def _still_up(course: Course, took: float, what: str) -> Check:
     return checks.DOWN.failed(
         course.subject,
         f"{what}{cause}",
-        expected=f"{least} replicas within {course.pace.down_seconds:.0f} s",
+        expected=f"{least} replicas within {bound:.0f} s",
         observed=f"{last.sample.desired} replicas after {took:.0f} s; the formula: {last.recommendation}",
         evidence=course.evidence,
     )

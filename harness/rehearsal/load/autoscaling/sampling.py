@@ -111,6 +111,7 @@ class Sampler:
 
     def __enter__(self) -> Self:
         self.watch.began = self.watch.ended = time.time()
+        self._take()  # whoever enters finds what is there
         self._thread.start()
         return self
 
@@ -123,18 +124,19 @@ class Sampler:
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._stop.is_set():
-            self._take()
+        while True:
             # A look that took too long is not made up for: the next one is due in the future.
             due = max(due + self._interval, time.monotonic())
-            self._stop.wait(due - time.monotonic())
+            if self._stop.wait(due - time.monotonic()):
+                return
+            self._take()
+            self.watch.cpu_seconds = time.thread_time()
 
     def _take(self) -> None:
         try:
             self.watch.samples.append(self._look(time.time()))
         except EnvironmentNotReadyError as error:
             self.watch.errors.append(error.message)
-        self.watch.cpu_seconds = time.thread_time()
 
 
 def write(path: Path, samples: list[Sample]) -> None:

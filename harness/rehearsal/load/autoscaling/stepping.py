@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 
-from rehearsal.load.autoscaling.envelope import Pace
+from rehearsal.load.autoscaling.envelope import Pace, windows_down
 from rehearsal.load.autoscaling.facts import Controller, Sample
+from rehearsal.load.autoscaling.formula import recommend
 from rehearsal.load.autoscaling.judging import SETTLING_SECONDS, Course, Served
 from rehearsal.load.autoscaling.sampling import Lookout, Sampler
 from rehearsal.load.flow import Flow
@@ -57,7 +58,7 @@ async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None]) ->
     with Sampler(step.lookout.look) as sampler:
         say(f"waiting for {pace.autoscaler.least} replicas")
         loaded = relieved = time.time()
-        if await _reached(sampler, pace, loaded + pace.down_seconds):
+        if await _come_down(sampler, pace, loaded):
             loaded = time.time()
             offering = asyncio.create_task(flow.run())
             try:
@@ -67,7 +68,7 @@ async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None]) ->
                 offering.cancel()
             relieved = flow.began_at + max((one.due for one in flow.orders), default=0.0)
             say("the load has ended")
-            await _reached(sampler, pace, relieved + pace.down_seconds)
+            await _come_down(sampler, pace, relieved)
     return Course(pace, sampler.watch, loaded, relieved, flow.orders, tuple(_answers(flow.history)))
 
 
@@ -87,15 +88,23 @@ async def _grown(sampler: Sampler, flow: Flow, hold_seconds: float, say: Callabl
             return
 
 
-async def _reached(sampler: Sampler, pace: Pace, until: float) -> bool:
-    """Wait for the least replicas, not longer than until a time; return whether they are there."""
+async def _come_down(sampler: Sampler, pace: Pace, since: float) -> bool:
+    """Wait for the least replicas, within the HPA's bound from a time on; return whether they are there."""
     while True:
         seen = sampler.latest()
         if seen is not None and _at_least(seen, pace):
             return True
-        if time.time() > until:
+        if time.time() > since + pace.down_seconds(_windows(seen, pace)):
             return False
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _windows(seen: Sample | None, pace: Pace) -> int:
+    if seen is None:
+        return 1
+    found = recommend(pace.autoscaler, seen.pods, seen.replicas, pace.controller, seen.t).proposals
+    used = {one.target.resource: one.percent for one in found if one.percent is not None}
+    return windows_down(pace.autoscaler, pace.autoscaler.most, used)
 
 
 def _at_least(seen: Sample, pace: Pace) -> bool:
