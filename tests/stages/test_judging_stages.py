@@ -14,6 +14,10 @@ from rehearsal.chaos.injecting import Extent, Injector
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
+from rehearsal.load.autoscaling.facts import Controller
+from rehearsal.load.autoscaling.sampling import Lookout
+from rehearsal.load.autoscaling.stepping import Step
+from rehearsal.load.checks import OF_A_STEP
 from rehearsal.load.judging import Objectives
 from rehearsal.shop import accounts
 from rehearsal.stages.chaos import ChaosStage
@@ -23,6 +27,7 @@ from rehearsal.stages.room import Room
 
 from tests.chaos.fakes import ORDERS, FakeCluster
 from tests.contract.test_smoke import GuardedShop
+from tests.load.autoscaling.objects import Breathing
 
 DOCUMENT: dict[str, Any] = {"openapi": "3.1.0", "paths": {"/api/things": {"get": {"responses": {"200": {}}}}}}
 
@@ -118,6 +123,28 @@ def test_load_and_chaos_have_shoppers_of_their_own(room: Room, shop: GuardedShop
     LoadStage(lambda: _opened(shop), Objectives(0.9, 60.0), 20.0, 0.5, 60.0)(room)
 
     assert _users(shop) <= set(accounts.OF_LOAD)
+
+
+def test_load_stage_watches_the_hpa_of_a_step_and_leaves_what_it_saw(room: Room, shop: GuardedShop) -> None:
+    reader = Breathing()
+
+    def grow(number: int) -> None:
+        if number == 3:
+            reader.grow()
+
+    shop.trouble = grow
+    lookout = Lookout(reader, "shop", "order-service-hpa", "order-service")
+    one = Step(lookout, Controller(), 10.0, 10.0, 60.0, hold_seconds=0.0)
+    LoadStage(lambda: _opened(shop), Objectives(0.9, 60.0), 20.0, 0.1, 60.0, steps=[one])(room)
+
+    points = [json.loads(line) for line in (room.run / "series.ndjson").read_text("utf-8").splitlines()]
+    assert {check.id for check in room.checks} >= {"load.generator", *(kind.id for kind in OF_A_STEP)}
+    assert {4, 2} == {point["desired"] for point in points if "hpa" in point}
+    assert {path.name for path in room.folder.iterdir()} == {
+        "history.jsonl",
+        "step-order-service.jsonl",
+        "step-order-service.samples.ndjson",
+    }
 
 
 def test_chaos_stage_audits_each_experiment(room: Room, shop: GuardedShop) -> None:

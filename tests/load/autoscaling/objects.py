@@ -85,3 +85,23 @@ class FakeReader:
         if not self.measured:
             raise EnvironmentNotReadyError("API_REFUSED", "503", hint="look")
         return {"items": [metrics(name) for name in names]}
+
+
+@dataclass
+class Breathing(FakeReader):
+    """An HPA that asks for more when it is told to, and for its least after a number of looks."""
+
+    looks: int = 0
+
+    def grow(self) -> None:
+        """Ask for four."""
+        self.replicas = self.desired = 4
+        self.looks = 4
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        """Answer one path; each look begins with the HPA."""
+        if "horizontalpodautoscalers" in path and self.looks:
+            self.looks -= 1
+            if not self.looks:
+                self.replicas = self.desired = 2
+        return super().get(path)
