@@ -20,9 +20,10 @@ _TIMEOUT_SECONDS = 150
 
 _USES = """
 import os
-def test_uses_redis(redis_server):
-    with open(os.environ["SEEN"], "a") as seen:
-        print(*redis_server.running.containers, file=seen)
+def test_uses_redis(redis_server, own_redis):
+    for kind, server in (("shared", redis_server), ("own", own_redis)):
+        with open(os.environ["SEEN"], "a") as seen:
+            print(kind, *server.running.containers, file=seen)
 """
 
 
@@ -49,19 +50,31 @@ def end(keeper: subprocess.Popen[str]) -> None:
     assert keeper.wait(_TIMEOUT_SECONDS) == 0
 
 
+def run(start_session: Session, keeper: str, seen: Path, *workers: str) -> dict[str, str]:
+    """The containers that one run of tests had, by kind."""
+    session = start_session(_USES, *workers, **{VARIABLE: keeper, "SEEN": str(seen)})
+    output, _ = session.communicate(timeout=_TIMEOUT_SECONDS)
+    assert session.returncode == 0, output
+    return dict(line.split() for line in seen.read_text(encoding="utf-8").splitlines())
+
+
+def is_there(client: docker.DockerClient, container: str) -> bool:
+    try:
+        client.containers.get(container)
+    except docker.errors.NotFound:
+        return False
+    return True
+
+
 def test_runs_share_what_a_keeper_has_until_its_input_ends(
     keeper: subprocess.Popen[str], start_session: Session, tmp_path: Path, engine_client: docker.DockerClient
 ) -> None:
-    environment = {VARIABLE: socket_of(keeper), "SEEN": str(tmp_path / "seen")}
-    for workers in ((), ("-n", "1")):
-        session = start_session(_USES, *workers, **environment)
-        output, _ = session.communicate(timeout=_TIMEOUT_SECONDS)
-        assert session.returncode == 0, output
-    [container] = set((tmp_path / "seen").read_text(encoding="utf-8").split())
-    assert engine_client.containers.get(container).status == "running"
+    path = socket_of(keeper)
+    one = run(start_session, path, tmp_path / "one")
+    assert [is_there(engine_client, one[kind]) for kind in ("shared", "own")] == [True, False]
+    assert run(start_session, path, tmp_path / "other", "-n", "1")["shared"] == one["shared"]
     end(keeper)
-    with pytest.raises(docker.errors.NotFound):
-        engine_client.containers.get(container)
+    assert not is_there(engine_client, one["shared"])
 
 
 def test_a_keeper_that_ended_is_an_error_that_says_so(keeper: subprocess.Popen[str]) -> None:

@@ -61,6 +61,10 @@ class RemoteFleet:
         """Give back what `own` returned."""
         self._ask("release", running.to_json())
 
+    def remove_released(self) -> None:
+        """Have what was released removed."""
+        self._ask("remove_released", "")
+
     def close(self) -> None:
         """Do nothing: what was started belongs to the owner."""
 
@@ -119,6 +123,8 @@ def _dispatch(supplier: Supplier, request: str, argument: str) -> str:
             return supplier.own(argument).to_json()
         case "release":
             supplier.release(Running.from_json(argument))
+        case "remove_released":
+            supplier.remove_released()
         case _:
             raise TestkitError(
                 "request", f"unknown request {request!r}", "all processes must run one testkit"

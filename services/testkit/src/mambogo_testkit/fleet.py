@@ -68,6 +68,9 @@ class Supplier(Protocol):
     def release(self, running: Running) -> None:
         """Take back what `own` returned, in whatever state it is."""
 
+    def remove_released(self) -> None:
+        """Remove what was released and nobody has taken again."""
+
     def close(self) -> None:
         """Remove everything that this supplier started."""
 
@@ -112,6 +115,13 @@ class Fleet:
         """Take it back as it is; it is mended when it is wanted again."""
         with self._lock:
             self._released.append(running)
+
+    def remove_released(self) -> None:
+        """Remove what waits to be taken again: a broker that idles costs 2 % of a core."""
+        with self._lock:
+            released, self._released = self._released, []
+        if self._engine is not None:
+            self._engine.remove(container for running in released for container in running.containers)
 
     def _take_released(self, kind: str) -> Running | None:
         with self._lock:

@@ -2,7 +2,8 @@
 
 It prints the path of its socket, and removes everything when its input ends, as it does when the process
 that started it dies. Runs whose environment holds that path in `MAMBOGO_TESTKIT_FLEET` take their
-dependencies from it instead of starting their own; what nobody asks for is not started here either.
+dependencies from it instead of starting their own; what nobody asks for is not started here either. What a
+test had for itself is removed at the end of its run.
 """
 
 from __future__ import annotations

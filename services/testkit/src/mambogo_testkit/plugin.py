@@ -23,6 +23,7 @@ from mambogo_testkit.dependencies.keycloak import KeycloakServer
 from mambogo_testkit.dependencies.postgres import Database, PostgresServer
 from mambogo_testkit.dependencies.redis import RedisServer, RedisSpace
 from mambogo_testkit.engine import connect
+from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.fleet import KINDS, Fleet, Supplier
 from mambogo_testkit.keeping import VARIABLE
 from mambogo_testkit.realms import Realm
@@ -45,9 +46,11 @@ class _Session:
     """The plugin's state of one pytest process."""
 
     def __init__(self, config: pytest.Config) -> None:
-        path = getattr(config, "workerinput", {}).get(_SOCKET_KEY) or os.environ.get(VARIABLE)
-        self.supplier: Supplier = RemoteFleet(path) if path else Fleet()
-        self._path: str | None = path
+        given = getattr(config, "workerinput", {}).get(_SOCKET_KEY)
+        kept = os.environ.get(VARIABLE)
+        self._path: str | None = given or kept
+        self.supplier: Supplier = RemoteFleet(self._path) if self._path else Fleet()
+        self._is_run_with_keeper = kept is not None and given is None
         self._server: FleetServer | None = None
         self._client: docker.DockerClient | None = None
 
@@ -67,6 +70,10 @@ class _Session:
             self._server.close()
         if self._client is not None:
             self._client.close()
+        if self._is_run_with_keeper:
+            # A keeper that has ended has removed them itself.
+            with contextlib.suppress(TestkitError):
+                self.supplier.remove_released()
         self.supplier.close()
 
 
