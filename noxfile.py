@@ -273,6 +273,12 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Repeat clean runs of this tree and say how rare a false finding is; `-- -n N` says how many."""
+    rehearse(session, "soak")
+
+
+@nox.session(default=False)
 def up(session: nox.Session) -> None:
     """Bring the cluster and everything on it up; with `-- --ci` stop when all is well."""
     rehearse(session, "up")

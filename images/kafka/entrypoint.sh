@@ -23,4 +23,6 @@ if [ ! -e "$log_dir/meta.properties" ]; then
     java @/opt/kafka/java.args kafka.tools.StorageTool format --ignore-formatted \
         --cluster-id "$KAFKA_CLUSTER_ID" --config "$properties"
 fi
-exec java @/opt/kafka/java.args kafka.Kafka "$properties"
+# The agent is the broker's alone: the tools above must not listen on its port.
+agent=${KAFKA_METRICS_PORT:+-javaagent:/opt/kafka/agent/jmx_prometheus_javaagent.jar=$KAFKA_METRICS_PORT:/etc/kafka/metrics.yml}
+exec java $agent @/opt/kafka/java.args kafka.Kafka "$properties"

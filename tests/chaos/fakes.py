@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.chaos.injecting import OWN_LABEL, Workload
+from rehearsal.chaos.injecting import OWN_LABEL, Kind, Workload
 
 ORDERS = Workload("mambogo-production", "order-service")
+BROKER = Workload("mambogo-managed", "kafka", Kind.STATEFUL_SET)
 
 
 @dataclass
@@ -22,6 +23,7 @@ class FakeCluster:
     deployed: bool = True
     status_trails: bool = False  # the status still counts pods that are gone
     deleted: list[str] = field(default_factory=list)
+    scaled: list[tuple[str, int]] = field(default_factory=list)
     pods: list[dict[str, Any]] = field(default_factory=list)
     _made: int = 0
     _looks: int = 0
@@ -31,11 +33,11 @@ class FakeCluster:
 
     def get(self, path: str) -> Mapping[str, Any] | None:
         """Answer as the API server does; each look lets the controller work."""
-        if path == f"/api/v1/namespaces/{ORDERS.namespace}":
+        if path in (f"/api/v1/namespaces/{one.namespace}" for one in (ORDERS, BROKER)):
             return {"metadata": {"labels": self.labels}}
-        if "/deployments/" in path:
+        if "/deployments/" in path or "/statefulsets/" in path:
             return self._deployment() if self.deployed else None
-        assert path.endswith("labelSelector=app%3Dorder-service")
+        assert "labelSelector=app%3D" in path
         return {"items": list(self.pods)}
 
     def delete(self, path: str, *, grace_seconds: int) -> None:
@@ -46,6 +48,13 @@ class FakeCluster:
         if not self.ignores_deletes:
             self.pods = [pod for pod in self.pods if pod["metadata"]["name"] != name]
             self._looks = 0
+
+    def scale(self, path: str, replicas: int) -> None:
+        """Want another number of replicas; pods that are too many go at once."""
+        self.scaled.append((path, replicas))
+        self.wanted = replicas
+        self.pods = self.pods[:replicas]
+        self._looks = 0
 
     def _deployment(self) -> Mapping[str, Any]:
         self._looks += 1

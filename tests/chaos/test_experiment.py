@@ -21,7 +21,7 @@ from rehearsal.shop import history
 from rehearsal.shop.answers import Answer
 from rehearsal.shop.history import History
 
-from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.chaos.fakes import BROKER, ORDERS, FakeCluster
 from tests.load.flows import PLAN
 from tests.shop.fakes import SILENT, FakeShop, refusing
 
@@ -180,3 +180,27 @@ def test_list_of_a_shopper_is_read_to_its_end() -> None:
         return (await read_lists(shop, ["anna"])).orders["anna"]
 
     assert len(asyncio.run(read())) == 5
+
+
+OUTAGE = replace(EXPERIMENT, workload=BROKER, outage_seconds=0.6)
+
+
+def test_outage_that_the_shop_stands_gives_no_finding(tmp_path: Path) -> None:
+    checks = _run(tmp_path, cluster=FakeCluster(looks_until_back=3), experiment=OUTAGE)
+
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+    assert "of kafka" not in checks["chaos.recovery"].subject
+    assert checks["chaos.recovery"].subject == "0.6 s without kafka"
+
+
+def test_outage_that_does_not_end_is_no_recovery(tmp_path: Path) -> None:
+    class Stubborn(FakeCluster):
+        def scale(self, path: str, replicas: int) -> None:
+            if not replicas:
+                super().scale(path, replicas)
+
+    quick = replace(OUTAGE, recovery_seconds=0.6)
+    checks = _run(tmp_path, cluster=Stubborn(), experiment=quick)
+
+    # Nobody wants replicas any more, so there are as many as are wanted.
+    assert checks["chaos.recovery"].verdict is Verdict.FAIL

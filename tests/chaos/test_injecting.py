@@ -11,9 +11,9 @@ from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.waiting import WaitTimeoutError
 
-from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.chaos.fakes import BROKER, ORDERS, FakeCluster
 
-ARGUMENTS = {"namespace": ORDERS.namespace, "name": ORDERS.name}
+ARGUMENTS = {"namespace": ORDERS.namespace, "name": ORDERS.name, "collection": "deployments"}
 
 
 @pytest.fixture
@@ -113,3 +113,47 @@ def test_workload_that_was_removed_since_needs_no_undoing(ledger: Ledger) -> Non
             return None
 
     WorkloadUndo(Injector(Gone(), ledger), timeout_seconds=0)(ARGUMENTS)
+
+
+def test_what_is_stopped_stays_away_until_it_is_restored(ledger: Ledger) -> None:
+    cluster = FakeCluster(looks_until_back=1)
+    injector = Injector(cluster, ledger)
+    stopped = injector.stop(BROKER)
+    assert [injector.gone(stopped), len(injector.pods(BROKER))] == [True, 0]
+
+    injector.restore(stopped)
+    assert injector.whole(BROKER)
+    assert cluster.scaled == [(BROKER.path, 0), (BROKER.path, 2)]
+
+
+def test_stop_of_a_killed_run_is_undone_by_its_entry(ledger: Ledger) -> None:
+    cluster = FakeCluster(looks_until_back=2)
+    Injector(cluster, ledger).stop(BROKER)
+    (entry,) = ledger.entries()
+    WorkloadUndo(Injector(cluster, ledger), timeout_seconds=60)(entry.arguments)
+
+    assert (cluster.wanted, len(cluster.pods)) == (2, 2)
+
+
+def test_stop_that_never_scaled_down_is_undone_harmlessly(ledger: Ledger) -> None:
+    class Dying(FakeCluster):
+        def scale(self, path: str, replicas: int) -> None:
+            if not replicas:
+                raise KeyboardInterrupt
+            super().scale(path, replicas)
+
+    cluster = Dying()
+    with pytest.raises(KeyboardInterrupt):
+        Injector(cluster, ledger).stop(BROKER)
+    (entry,) = ledger.entries()
+    WorkloadUndo(Injector(cluster, ledger), timeout_seconds=60)(entry.arguments)
+
+    assert (cluster.wanted, len(cluster.pods)) == (2, 2)
+
+
+def test_restoring_a_kill_changes_nothing(ledger: Ledger) -> None:
+    cluster = FakeCluster()
+    injector = Injector(cluster, ledger)
+    injector.restore(injector.kill(ORDERS, Extent.ALL))
+
+    assert cluster.scaled == []

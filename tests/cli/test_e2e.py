@@ -2,61 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
-
 import pytest
-from rehearsal.cli import e2e_assembly, main
-from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.cli.e2e_assembly import Options
-from rehearsal.core.ledger import Ledger
+from rehearsal.cli import main
+from rehearsal.cli.composition import workshop
 from rehearsal.core.verdicts import ExitCode
 from rehearsal.stages.preparing import CLUSTER_ENTRY
-from rehearsal.stages.registry import NAMES
-from rehearsal.stages.room import Stage
 
-from tests.stages.planted_run import planted
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-class Ground:
-    """A checkout and a state folder of their own, with stages that do as they are told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.checkout = folder / "checkout"
-        self.checkout.mkdir()
-        shutil.copy(CHECKOUT / "rehearsal.toml", self.checkout)
-        self.ledger = Ledger(folder / "state" / "mambogo-rehearsal" / "ledger")
-        self.deeds: dict[str, str] = {}
-        self.undone: list[str] = []
-
-    def stages(self, shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
-        """Return planted stages in place of the real ones."""
-        return {name: planted(self.deeds.get(name, "PASS"), ledger) for name in NAMES}
-
-    def undo(self, arguments: Mapping[str, str]) -> None:
-        """Take down what was undone."""
-        self.undone.append(arguments["stage"])
-
-    def reports(self) -> list[dict[str, object]]:
-        """Return the reports of all runs."""
-        paths = sorted(self.checkout.glob("runs/*/report.json"))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-
-
-@pytest.fixture
-def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
-    """Return a ground on which the command works."""
-    made = Ground(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(made.checkout)
-    monkeypatch.setattr(e2e_assembly, "_stages", made.stages)
-    monkeypatch.setattr(e2e_assembly, "_undoers", lambda shop: {"planted": made.undo})
-    return made
+from tests.cli.conftest import Ground
 
 
 def test_run_that_passes_ends_with_0(ground: Ground) -> None:

@@ -32,6 +32,7 @@ COMMANDS = {
     "report",
     "seed",
     "shop",
+    "soak",
     "supply",
     "undo",
     "up",

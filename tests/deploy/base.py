@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from rehearsal.deploy.manifests import Manifest, parse
+from rehearsal.deploy.monitoring import configure
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "k8s" / "base"
@@ -33,9 +34,16 @@ def production_objects() -> list[Manifest]:
 
 
 def local_objects() -> list[Manifest]:
-    """Return the local overlay, patched; the realm's ConfigMap, which kustomize makes, is left out."""
+    """Return the local overlay as `rehearsal render` begins with it."""
+    return configure(overlay_objects())
+
+
+def overlay_objects() -> list[Manifest]:
+    """Return the local overlay, patched; names that kustomize makes have no suffix."""
+    kustomization = yaml.safe_load((LOCAL / "kustomization.yaml").read_text())
     objects = deepcopy([*_resources(BASE), *_resources(LOCAL)])
-    for patch in yaml.safe_load((LOCAL / "kustomization.yaml").read_text())["patches"]:
+    objects += [_generated(one) for one in kustomization["configMapGenerator"]]
+    for patch in kustomization["patches"]:
         target = patch["target"]
         (one,) = (
             one
@@ -45,6 +53,16 @@ def local_objects() -> list[Manifest]:
         for step in yaml.safe_load(patch["patch"]):
             _apply(one, step)
     return objects
+
+
+def _generated(one: dict[str, Any]) -> Manifest:
+    files = [LOCAL / name for name in one["files"]]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": one["name"], "namespace": one["namespace"]},
+        "data": {path.name: path.read_text() for path in files},
+    }
 
 
 def _apply(one: Any, step: dict[str, Any]) -> None:

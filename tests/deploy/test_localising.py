@@ -50,6 +50,8 @@ def test_node_ports_come_from_the_catalogue() -> None:
         ("keycloak", "http"): ports.identity,
         ("kafka-host", "kafka"): ports.kafka,
         ("payment-sandbox", "http"): ports.sandbox,
+        ("prometheus", "http"): ports.prometheus,
+        ("alertmanager", "http"): ports.alertmanager,
     }
 
 

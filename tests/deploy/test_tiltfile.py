@@ -230,6 +230,7 @@ def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
     assert groups["cdn"] == groups["load-balancer"] == groups["gateway-service"] == {"edge"}
     assert groups["eureka"] == groups["config-server"] == {"platform"}
     assert groups["postgres"] == groups["kafka"] == groups["redis"] == groups["keycloak"] == {"data"}
+    assert groups["prometheus"] == groups["alertmanager"] == groups["node-exporter"] == {"monitoring"}
     assert groups["settings"] == {"setup"}
     assert set() not in groups.values()
 

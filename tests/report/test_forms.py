@@ -161,7 +161,7 @@ def test_committed_schema_is_that_of_the_model() -> None:
 
 def test_report_that_breaks_its_schema_is_not_written(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schema = run / "schema.json"
-    schema.write_text('{"required": ["score"]}', encoding="utf-8")
+    schema.write_text('{"required": ["lacking"]}', encoding="utf-8")
     monkeypatch.setattr(writing, "SCHEMA", schema)
 
     with pytest.raises(HarnessError, match="schema"):

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rehearsal.core.checks import Check
 from rehearsal.core.verdicts import Verdict
+from rehearsal.deploy.differences import compare
 from rehearsal.deploy.judging import DeployResult, ResourceResult
-from rehearsal.stages.deploying import deploy_stage
+from rehearsal.deploy.manifests import Manifest
+from rehearsal.stages.deploying import deploy_stage, judge_fidelity, judge_hardening
 from rehearsal.stages.room import Room
 
+_JOB: Manifest = {
+    "kind": "Job",
+    "metadata": {"name": "topics", "namespace": "mambogo-production"},
+    "spec": {"template": {"spec": {"containers": [{"name": "topics"}]}}},
+}
 GOOD = ResourceResult("product-service", Verdict.PASS)
 BAD = ResourceResult("order-service", Verdict.FAIL, "CrashLoopBackOff", ("Traceback", "KeyError: 'DATABASE'"))
 
@@ -34,13 +42,17 @@ class Planted:
 
 def _deploy(room: Room, *results: ResourceResult, reason: str = "") -> None:
     result = DeployResult(Verdict.PASS, results, reason)
-    deploy_stage(lambda folder: Planted(folder, result))(room)
+    deploy_stage(lambda folder: Planted(folder, result), lambda: ([_JOB], [_JOB]))(room)
+
+
+def _ready(room: Room) -> list[Check]:
+    return [one for one in room.checks if one.id == "deploy.ready"]
 
 
 def test_each_resource_is_a_check(room: Room) -> None:
     _deploy(room, GOOD, BAD)
 
-    assert [(one.subject, one.verdict) for one in room.checks] == [
+    assert [(one.subject, one.verdict) for one in _ready(room)] == [
         ("product-service", Verdict.PASS),
         ("order-service", Verdict.FAIL),
     ]
@@ -49,7 +61,7 @@ def test_each_resource_is_a_check(room: Room) -> None:
 def test_failed_resource_says_why_and_how_to_repeat_it(room: Room) -> None:
     _deploy(room, BAD)
 
-    (check,) = room.checks
+    (check,) = _ready(room)
     assert "CrashLoopBackOff" in check.sentence
     assert check.reproduce == "rehearsal up --ci order-service"
 
@@ -57,7 +69,7 @@ def test_failed_resource_says_why_and_how_to_repeat_it(room: Room) -> None:
 def test_evidence_of_a_failed_resource_is_in_the_run(room: Room) -> None:
     _deploy(room, BAD)
 
-    (check,) = room.checks
+    (check,) = _ready(room)
     assert "KeyError" in (room.run / check.evidence[0]).read_text(encoding="utf-8")
 
 
@@ -65,4 +77,25 @@ def test_evidence_of_a_failed_resource_is_in_the_run(room: Room) -> None:
 def test_deployment_of_nothing_could_not_look(room: Room, results: tuple[ResourceResult, ...]) -> None:
     _deploy(room, *results, reason="nothing was deployed")
 
-    assert room.checks[0].verdict is Verdict.INVALID
+    assert _ready(room)[0].verdict is Verdict.INVALID
+
+
+def test_manifests_are_judged_before_anything_is_deployed(room: Room) -> None:
+    _deploy(room, GOOD)
+
+    assert [(one.id, one.verdict) for one in room.checks[:2]] == [
+        ("deploy.fidelity", Verdict.PASS),
+        ("deploy.hardened", Verdict.FAIL),
+    ]
+
+
+def test_field_that_nobody_explains_is_named() -> None:
+    other = {**_JOB, "spec": {"template": {"spec": {"containers": [{"name": "topics", "tty": True}]}}}}
+    check = judge_fidelity(compare([_JOB], [other]))
+
+    assert check.verdict is Verdict.FAIL
+    assert "tty" in check.observed
+
+
+def test_manifests_without_a_container_show_nothing() -> None:
+    assert judge_hardening([]).verdict is Verdict.INVALID

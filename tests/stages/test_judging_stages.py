@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal.chaos.checks import AUDIT, CHECKS
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector
+from rehearsal.chaos.proving.collecting import Row
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
@@ -25,6 +29,7 @@ from rehearsal.stages.contract import SERVICES, ContractStage
 from rehearsal.stages.load import LoadStage
 from rehearsal.stages.room import Room
 
+from tests.chaos.books import Books
 from tests.chaos.fakes import ORDERS, FakeCluster
 from tests.contract.test_smoke import GuardedShop
 from tests.load.autoscaling.objects import Breathing
@@ -147,30 +152,87 @@ def test_load_stage_watches_the_hpa_of_a_step_and_leaves_what_it_saw(room: Room,
     }
 
 
-def test_chaos_stage_audits_each_experiment(room: Room, shop: GuardedShop) -> None:
+_AUDITED = {kind.id for kind in AUDIT.values()}
+
+
+def _books(shop: GuardedShop) -> Books:
+    """Return the books that a shop in memory would have."""
+    books = Books()
+    now = time.time_ns()
+    for key, order_id in shop.keys.items():
+        if (order := shop.stored.get(order_id)) is not None:
+            books.enter(order_id, order["user"], key, since=now)
+    return books
+
+
+def _chaos(
+    room: Room,
+    shop: GuardedShop,
+    extents: Iterable[Extent] = (Extent.ALL,),
+    books: Books | None = None,
+    **bounds: float,
+) -> None:
     injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
-    experiments = [Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, 0.1) for one in Extent]
-    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, 60.0)(room)
+    experiments = [Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, least_seconds=0.1) for one in extents]
+    end = bounds.get("end_seconds", 60.0)
+    ChaosStage(
+        lambda: _opened(shop),
+        injector,
+        experiments,
+        20.0,
+        end,
+        lambda: books if books is not None else _books(shop),
+    )(room)
 
-    audited = [check.subject for check in room.checks if check.id == "chaos.lost"]
-    assert audited == ["kill one of order-service", "kill all of order-service"]
-    assert {path.name for path in room.folder.iterdir()} == {"kill-one.jsonl", "kill-all.jsonl"}
+
+def test_chaos_stage_judges_each_experiment_and_audits_all_of_them(room: Room, shop: GuardedShop) -> None:
+    _chaos(room, shop, Extent)
+
+    judged = [check.subject for check in room.checks if check.id == "chaos.lost"]
+    assert judged == ["kill one of order-service", "kill all of order-service"]
+    assert {check.id for check in room.checks} == {kind.id for kind in CHECKS}
+    names = {"kill-one.jsonl", "kill-all.jsonl", "audit.json"}
+    assert {path.name for path in room.folder.iterdir()} == names
 
 
-def test_chaos_stage_reads_its_own_history(room: Room, shop: GuardedShop) -> None:
-    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
-    experiments = [Experiment("kill-all", ORDERS, Extent.ALL, 0.2, 60.0, 0.1)]
-    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, 60.0)(room)
+def test_audit_of_a_good_shop_has_no_finding(room: Room, shop: GuardedShop) -> None:
+    _chaos(room, shop)
 
-    reads = [check.verdict for check in room.checks if check.id == "chaos.reads"]
-    assert reads == [Verdict.PASS]
+    audited = {check.id: check.verdict for check in room.checks if check.id in _AUDITED}
+    # In this shop nothing runs out, and all that is sold is of one product.
+    del audited["chaos.last_unit"], audited["chaos.money"], audited["chaos.stock"]
+    assert set(audited.values()) == {Verdict.PASS}
+
+
+def test_audit_covers_the_orders_of_the_stage_before(room: Room, shop: GuardedShop) -> None:
+    before = replace(room, stage="load")
+    LoadStage(lambda: _opened(shop), Objectives(0.9, 60.0), 20.0, 0.5, 60.0)(before)
+    lost = next(iter(shop.keys))
+    books = _books(shop)
+    books.orders = [one for one in books.orders if one[0] != shop.keys[lost]]
+    _chaos(room, shop, books=books)
+
+    (found,) = (check for check in room.checks if check.id == "chaos.acknowledged")
+    assert found.verdict is Verdict.FAIL
+    kept = json.loads((room.folder / "audit.json").read_text(encoding="utf-8"))
+    assert lost in {one["subject"] for one in kept["invariants"][0]["violations"]}
+
+
+def test_source_that_does_not_answer_makes_no_audit(room: Room, shop: GuardedShop) -> None:
+    class Silent(Books):
+        def rows(self, service: str, query: str) -> Sequence[Row]:
+            raise EnvironmentNotReadyError("GONE", "no route to the database", hint="look")
+
+    _chaos(room, shop, books=Silent())
+
+    audited = [check for check in room.checks if check.id in _AUDITED]
+    assert {check.verdict for check in audited} == {Verdict.INVALID}
+    assert len(audited) == len(AUDIT)
 
 
 def test_order_that_is_not_there_after_its_acknowledgement_is_found(room: Room, shop: GuardedShop) -> None:
     shop.forgets = lambda number: number == 1
-    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
-    experiments = [Experiment("kill-all", ORDERS, Extent.ALL, 0.2, 60.0, 0.1)]
-    ChaosStage(lambda: _opened(shop), injector, experiments, 20.0, end_seconds=0.0)(room)
+    _chaos(room, shop, end_seconds=0.0)
 
     (reads,) = (check for check in room.checks if check.id == "chaos.reads")
     assert reads.verdict is Verdict.FAIL

@@ -24,6 +24,7 @@ class Experiment:
     extent: Extent
     control_seconds: float  # of the flow before the fault: the shop must be well then
     recovery_seconds: float  # how long the way back may take
+    outage_seconds: float = 0.0  # how long all pods stay away; 0: they are killed, and may come back at once
     # What a killed pod leaves behind, stale addresses and half-open connections, outlives its replacement: so
     # long is watched, however fast that is there.
     least_seconds: float = 5.0
@@ -32,11 +33,14 @@ class Experiment:
     @property
     def longest_seconds(self) -> float:
         """How long its flow lasts when there is no recovery."""
-        return self.control_seconds + self.recovery_seconds + self.tail_seconds
+        fault = max(self.outage_seconds + self.recovery_seconds, self.least_seconds)
+        return self.control_seconds + fault + self.tail_seconds
 
     @property
     def title(self) -> str:
         """What is done, in words."""
+        if self.outage_seconds:
+            return f"{self.outage_seconds:g} s without {self.workload.name}"
         return f"kill {self.extent} of {self.workload.name}"
 
 
@@ -49,13 +53,15 @@ class Observation:
     victims: tuple[str, ...] = ()
     proven: bool = False  # every pod that was hit is gone
     in_flight: int = 0  # orders without an answer when the fault was made
+    ended: float | None = None  # when the way back began: at once after a kill
     whole: float | None = None  # when the workload had all its replicas again
 
     @property
     def over(self) -> float:
         """When the fault counts as over: all replicas are back, and it was watched for long enough."""
         injected = self.injected or 0.0
-        back = self.whole if self.whole is not None else injected + self.experiment.recovery_seconds
+        ended = self.ended if self.ended is not None else injected
+        back = self.whole if self.whole is not None else ended + self.experiment.recovery_seconds
         return max(back, injected + self.experiment.least_seconds)
 
 
@@ -78,13 +84,13 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
     seen.in_flight = flow.in_flight()
     seen.injected = flow.now
     # In threads: the client of the API blocks, and the flow must not wait for it.
-    kill = await asyncio.to_thread(injector.kill, experiment.workload, experiment.extent)
+    kill = await asyncio.to_thread(_begin, experiment, injector)
     seen.victims = tuple(pod.name for pod in kill.victims)
-    bound = seen.injected + experiment.recovery_seconds
-    while flow.now < bound and seen.whole is None:
-        seen.in_flight = max(seen.in_flight, flow.in_flight())
-        await asyncio.to_thread(_look, injector, kill, flow, seen)
-        await asyncio.sleep(_PROBE_SECONDS)
+    if experiment.outage_seconds:
+        await _until(seen.injected + experiment.outage_seconds, kill, flow, injector, seen)
+        await asyncio.to_thread(injector.restore, kill)
+    seen.ended = flow.now if experiment.outage_seconds else seen.injected
+    await _until(seen.ended + experiment.recovery_seconds, kill, flow, injector, seen)
     await asyncio.sleep(seen.over - flow.now)
     flow.history.fault_id = ""
     flow.until = flow.now + experiment.tail_seconds
@@ -92,7 +98,22 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
         injector.ledger.strike(kill.entry)
 
 
+def _begin(experiment: Experiment, injector: Injector) -> Kill:
+    if experiment.outage_seconds:
+        return injector.stop(experiment.workload)
+    return injector.kill(experiment.workload, experiment.extent)
+
+
+async def _until(bound: float, kill: Kill, flow: Flow, injector: Injector, seen: Observation) -> None:
+    """Look until the workload is whole, or so long."""
+    while flow.now < bound and seen.whole is None:
+        seen.in_flight = max(seen.in_flight, flow.in_flight())
+        await asyncio.to_thread(_look, injector, kill, flow, seen)
+        await asyncio.sleep(_PROBE_SECONDS)
+
+
 def _look(injector: Injector, kill: Kill, flow: Flow, seen: Observation) -> None:
     seen.proven = seen.proven or injector.gone(kill)
-    if seen.proven and injector.whole(kill.workload):
+    may_be_whole = seen.ended is not None  # nobody is whole while its replicas are to be none
+    if seen.proven and may_be_whole and injector.whole(kill.workload):
         seen.whole = flow.now

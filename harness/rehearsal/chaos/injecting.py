@@ -1,4 +1,4 @@
-"""Faults on pods: what is hit, the proof that it was, and the way back.
+"""Faults on workloads: what is hit, the proof that it was, and the way back.
 
 Every fault stands in the ledger before it is made. Only namespaces that carry the project's own label are
 touched, whatever the caller asks for. Whether the shop stood it is judged elsewhere.
@@ -29,12 +29,22 @@ class PodApi(Protocol):
     def delete(self, path: str, *, grace_seconds: int) -> None:
         """Delete an object; nothing happens when it is gone already."""
 
+    def scale(self, path: str, replicas: int) -> None:
+        """Set how many replicas an object is to have."""
+
 
 class Extent(StrEnum):
     """How many pods of a workload a fault hits."""
 
     ONE = "one"
     ALL = "all"
+
+
+class Kind(StrEnum):
+    """What keeps a workload's pods, by the name of its API's collection."""
+
+    DEPLOYMENT = "deployments"
+    STATEFUL_SET = "statefulsets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +59,26 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment, by the label that its pods carry."""
+    """A Deployment or StatefulSet, by the label that its pods carry."""
 
     namespace: str
     name: str
+    kind: Kind = Kind.DEPLOYMENT
+
+    @property
+    def path(self) -> str:
+        """Its path in the API."""
+        return f"/apis/apps/v1/namespaces/{self.namespace}/{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A kill that was made: which pods were hit."""
+    """A fault that was made: which pods were hit."""
 
     workload: Workload
     victims: tuple[Pod, ...]
     entry: Entry
+    replicas: int | None = None  # what is to come back, where the workload was scaled down
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +100,38 @@ class Injector:
         Raises ConfigurationError for a namespace that is not the project's, EnvironmentNotReadyError when no
         pod is there to be killed.
         """
-        self._require_own(workload.namespace)
-        ready = [pod for pod in self.pods(workload) if pod.ready and not pod.ending]
-        if not ready:
-            raise EnvironmentNotReadyError(
-                "NO_POD_TO_KILL",
-                f"{workload.name} has no ready pod",
-                hint=f"`kubectl get pods -n {workload.namespace}` shows why.",
-            )
+        ready = self._ready(workload)
         victims = tuple(ready[:1] if extent is Extent.ONE else ready)
         entry = self.ledger.enter(
             WORKLOAD_ENTRY,
             f"{len(victims)} killed pods of {workload.name}",
             namespace=workload.namespace,
             name=workload.name,
+            collection=workload.kind,
         )
-        for pod in victims:
-            self.api.delete(f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}", grace_seconds=0)
+        self._delete(workload, victims)
         return Kill(workload, victims, entry)
+
+    def stop(self, workload: Workload) -> Kill:
+        """Take all pods away until `restore`; raises as `kill` does."""
+        victims = tuple(self._ready(workload))
+        replicas = int((self.api.get(workload.path) or {}).get("spec", {}).get("replicas", len(victims)))
+        entry = self.ledger.enter(
+            WORKLOAD_ENTRY,
+            f"{workload.name}, scaled from {replicas} to 0",
+            namespace=workload.namespace,
+            name=workload.name,
+            collection=workload.kind,
+            replicas=str(replicas),
+        )
+        self.api.scale(workload.path, 0)
+        self._delete(workload, victims)
+        return Kill(workload, victims, entry, replicas)
+
+    def restore(self, kill: Kill) -> None:
+        """End an outage: what was scaled down comes back. Of a kill there is nothing to restore."""
+        if kill.replicas is not None:
+            self.api.scale(kill.workload.path, kill.replicas)
 
     def gone(self, kill: Kill) -> bool:
         """Return whether none of the pods that were hit is there any more: the proof of the fault."""
@@ -112,14 +143,30 @@ class Injector:
 
         Its status alone is not believed: for a moment after a kill it still counts the pods that are gone.
         """
-        found = self.api.get(f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}")
+        found = self.api.get(workload.path)
         if found is None:
             return False
         status = found.get("status", {})
         wanted = found["spec"].get("replicas", 1)
         counts = [status.get(name, 0) for name in ("readyReplicas", "updatedReplicas", "replicas")]
         counts.append(sum(pod.ready and not pod.ending for pod in self.pods(workload)))
-        return all(count == wanted for count in counts)
+        # One that wants no replicas is stopped, not whole.
+        return wanted > 0 and all(count == wanted for count in counts)
+
+    def _ready(self, workload: Workload) -> list[Pod]:
+        self._require_own(workload.namespace)
+        ready = [pod for pod in self.pods(workload) if pod.ready and not pod.ending]
+        if not ready:
+            raise EnvironmentNotReadyError(
+                "NO_POD_TO_KILL",
+                f"{workload.name} has no ready pod",
+                hint=f"`kubectl get pods -n {workload.namespace}` shows why.",
+            )
+        return ready
+
+    def _delete(self, workload: Workload, victims: Sequence[Pod]) -> None:
+        for pod in victims:
+            self.api.delete(f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}", grace_seconds=0)
 
     def _require_own(self, namespace: str) -> None:
         found = self.api.get(f"/api/v1/namespaces/{namespace}") or {}
@@ -134,16 +181,18 @@ class Injector:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadUndo:
-    """Undoes a kill: the controller makes new pods, and is awaited."""
+    """Undoes a fault: what was scaled down is scaled up, the controller makes new pods, and is awaited."""
 
     injector: Injector
     timeout_seconds: float = _WHOLE_SECONDS
 
     def __call__(self, arguments: Mapping[str, str]) -> None:
         """Wait until the workload is whole. Raises WaitTimeoutError when it does not become so."""
-        workload = Workload(arguments["namespace"], arguments["name"])
-        if not self._is_there(workload):
-            return  # its cluster or its deployment was removed since
+        workload = Workload(arguments["namespace"], arguments["name"], Kind(arguments["collection"]))
+        if self.injector.api.get(workload.path) is None:
+            return  # its cluster or the workload itself was removed since
+        if "replicas" in arguments:
+            self.injector.api.scale(workload.path, int(arguments["replicas"]))
 
         def probe() -> bool:
             if self.injector.whole(workload):
@@ -157,10 +206,6 @@ class WorkloadUndo:
             hint=f"`kubectl describe pods -n {workload.namespace} -l app={workload.name}`",
             interval_seconds=0.5,
         )
-
-    def _is_there(self, workload: Workload) -> bool:
-        path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.name}"
-        return self.injector.api.get(path) is not None
 
 
 def _pod(item: Mapping[str, Any]) -> Pod:

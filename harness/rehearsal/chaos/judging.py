@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from rehearsal.chaos.auditing import Listed
-from rehearsal.chaos.checks import CONTROL, DOUBLED, INJECTED, LOST, READS, RECOVERY, STUCK, TRAFFIC
+from rehearsal.chaos.checks import CONTROL, DOUBLED, INJECTED, LOST, RECOVERY, STUCK, TRAFFIC
 from rehearsal.chaos.experiment import Observation
-from rehearsal.chaos.proving.findings import Result
 from rehearsal.core.checks import Check
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.flow import FlowPlan, Placed
@@ -52,22 +51,6 @@ def judge(
             yield Check(check.id, check.severity, check.subject, Verdict.INVALID, unproven)
         else:
             yield check
-
-
-def judge_reads(title: str, found: Result, evidence: tuple[str, ...]) -> Check:
-    """Return what the history's own invariant of reads says about an experiment (I10)."""
-    if found.verdict is Verdict.INVALID:
-        return READS.invalid(title, found.reason)
-    if found.verdict is Verdict.PASS:
-        return READS.passed(title, f"all {found.looked_at} looks saw what was acknowledged before them")
-    first = found.violations[0]
-    return READS.failed(
-        title,
-        f"{found.violation_count} times an order was not seen as it had been acknowledged or had ended",
-        expected=first.expected,
-        observed="; ".join(f"{one.subject} {one.rule}: {one.observed}" for one in found.violations[:_SHOWN]),
-        evidence=evidence,
-    )
 
 
 def _control(seen: Observation, orders: Sequence[Placed]) -> Check:
@@ -110,6 +93,7 @@ def _traffic(seen: Observation, orders: Sequence[Placed]) -> Check:
 def _recovery(seen: Observation, orders: Sequence[Placed], evidence: tuple[str, ...]) -> Check:
     title, bound = seen.experiment.title, seen.experiment.recovery_seconds
     injected = seen.injected or 0.0
+    ended = seen.ended if seen.ended is not None else injected
     served = [one for one in orders if one.due > injected and one.acknowledged and one.answered is not None]
     first = min((one.answered for one in served if one.answered is not None), default=None)
     expected = f"all replicas back and orders accepted within {bound:g} s"
@@ -119,9 +103,9 @@ def _recovery(seen: Observation, orders: Sequence[Placed], evidence: tuple[str, 
             title, f"{what} within {bound:g} s", expected=expected, observed=what, evidence=evidence
         )
     gap = _longest_gap(orders, injected)
-    took = f"{seen.whole - injected:.1f} s"
+    took = f"{seen.whole - ended:.1f} s"
     observed = f"whole after {took}; longest time without an accepted order {gap:.1f} s"
-    if gap > bound:
+    if gap > bound + seen.experiment.outage_seconds:
         what = f"for {gap:.1f} s no order was accepted"
         return RECOVERY.failed(title, what, expected=expected, observed=observed, evidence=evidence)
     return RECOVERY.passed(title, f"it recovered in {took}", observed=observed)

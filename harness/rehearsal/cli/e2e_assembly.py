@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.locking import exclusive
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
+from rehearsal.deploy.manifests import Manifest
 from rehearsal.stages import run_folder
 from rehearsal.stages.collecting import collect
 from rehearsal.stages.deploying import deploy_stage
@@ -45,6 +46,7 @@ class Options:
     timing: Timing | None
     keep: bool
     seed: int | None
+    thorough: bool = False  # break every part, not the services alone
 
 
 def rehearse(options: Options) -> int:
@@ -159,9 +161,18 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, St
             ledger=ledger,
             keep=options.keep,
         ),
-        "deploy": deploy_stage(shop.deployment),
-        **{name: _on_this_tree(shop, stage) for name, stage in judging_stages(shop, ledger).items()},
+        "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop)),
+        **{name: _on_this_tree(shop, stage) for name, stage in _judging(shop, options, ledger).items()},
     }
+
+
+def _manifests(shop: Workshop) -> tuple[Sequence[Manifest], Sequence[Manifest]]:
+    renderer = shop.renderer()
+    return renderer.production(), renderer.render(shop.profile)
+
+
+def _judging(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
+    return judging_stages(shop, ledger, thorough=options.thorough)
 
 
 def _on_this_tree(shop: Workshop, stage: Stage) -> Stage:

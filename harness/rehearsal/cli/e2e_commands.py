@@ -16,6 +16,7 @@ from rehearsal.stages.registry import NAMES
 @click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
 @click.option("--context", metavar="NAME", default="", help="Use the cluster of this kubeconfig context.")
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
+@click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 45 minutes.")
 def e2e(
     profile: str | None,
     timing: str | None,
@@ -24,6 +25,7 @@ def e2e(
     keep: bool,
     context: str,
     seed: int | None,
+    thorough: bool,
 ) -> int:
     """Bring everything up, check contracts, load and chaos, and write one report with one verdict."""
     # Said before the imports, which take longer.
@@ -33,7 +35,7 @@ def e2e(
     from rehearsal.stages.planning import Request
 
     request = Request(tuple(filter(None, stages.split(","))), start, context)
-    return rehearse(Options(request, profile, Timing(timing) if timing else None, keep, seed))
+    return rehearse(Options(request, profile, Timing(timing) if timing else None, keep, seed, thorough))
 
 
 @click.command()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rehearsal.chaos.experiment import Experiment
-from rehearsal.chaos.injecting import Extent, Injector, Workload
+from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.cli.composition import Workshop
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
@@ -20,13 +20,38 @@ from rehearsal.stages.contract import ContractStage
 from rehearsal.stages.load import LoadStage
 from rehearsal.stages.room import Stage
 
+if TYPE_CHECKING:
+    from rehearsal.chaos.sources import ClusterSource
+
 NAMESPACE = "mambogo-production"
-NAMESPACES = (NAMESPACE, "mambogo-managed")
+MANAGED_NAMESPACE = "mambogo-managed"
+NAMESPACES = (NAMESPACE, MANAGED_NAMESPACE)
 _REALM = "mambogo"
+_LEAST_SECONDS = 5.0
+_ORDERS = Workload(NAMESPACE, "order-service")
+_SERVICES = (
+    _ORDERS,
+    *(
+        Workload(NAMESPACE, f"{name}-service")
+        for name in ("gateway", "product", "cart", "payment", "inventory")
+    ),
+)
+_KAFKA = Workload(MANAGED_NAMESPACE, "kafka", Kind.STATEFUL_SET)
+_MANAGED = (
+    Workload(NAMESPACE, "config-server"),
+    Workload(NAMESPACE, "eureka", Kind.STATEFUL_SET),
+    Workload(MANAGED_NAMESPACE, "postgres", Kind.STATEFUL_SET),
+    Workload(MANAGED_NAMESPACE, "redis", Kind.STATEFUL_SET),
+    _KAFKA,
+    *(Workload(MANAGED_NAMESPACE, name) for name in ("keycloak", "payment-sandbox", "load-balancer", "cdn")),
+)
 
 
-def judging_stages(shop: Workshop, ledger: Ledger) -> Mapping[str, Stage]:
-    """Return the stages; nothing is connected before one of them runs."""
+def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping[str, Stage]:
+    """Return the stages; nothing is connected before one of them runs.
+
+    `thorough`: every part is broken, under more orders and for longer.
+    """
 
     def contract() -> ContractStage:
         return ContractStage(
@@ -44,12 +69,14 @@ def judging_stages(shop: Workshop, ledger: Ledger) -> Mapping[str, Stage]:
         )
 
     def chaos() -> ChaosStage:
+        flows = shop.catalogue.flows
         return ChaosStage(
             lambda: open_shop(shop),
             Injector(shop.api(), ledger),
-            _experiments(shop),
-            rate_per_second=shop.catalogue.flows.chaos_orders_per_second,
+            _experiments(shop, thorough=thorough),
+            rate_per_second=flows.thorough_orders_per_second if thorough else flows.chaos_orders_per_second,
             end_seconds=shop.catalogue.objectives.order_end_seconds,
+            source=lambda: books_of(shop),
         )
 
     return {
@@ -59,13 +86,29 @@ def judging_stages(shop: Workshop, ledger: Ledger) -> Mapping[str, Stage]:
     }
 
 
-def _experiments(shop: Workshop) -> tuple[Experiment, ...]:
-    control = shop.catalogue.flows.chaos_control_seconds
-    recovery = shop.catalogue.objectives.recovery_seconds
-    orders = Workload(NAMESPACE, "order-service")
-    return tuple(
-        Experiment(f"kill-{extent}-order-service", orders, extent, control, recovery) for extent in Extent
+def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:
+    flows, promised = shop.catalogue.flows, shop.catalogue.objectives
+
+    def kill(workload: Workload, extent: Extent) -> Experiment:
+        return Experiment(
+            f"kill-{extent}-{workload.name}",
+            workload,
+            extent,
+            flows.thorough_seconds if thorough else flows.chaos_control_seconds,
+            promised.recovery_seconds,
+            least_seconds=flows.thorough_seconds if thorough else _LEAST_SECONDS,
+        )
+
+    outage = Experiment(
+        "outage-kafka",
+        _KAFKA,
+        Extent.ALL,
+        flows.chaos_control_seconds,
+        promised.recovery_seconds,
+        outage_seconds=flows.chaos_outage_seconds,
     )
+    hit = (*_SERVICES, *_MANAGED) if thorough else _SERVICES
+    return (kill(_ORDERS, Extent.ONE), *(kill(one, Extent.ALL) for one in hit), outage)
 
 
 @asynccontextmanager
@@ -76,6 +119,21 @@ async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
     async with http_client(f"http://127.0.0.1:{ports.http}") as client:
         place = realm(f"{issuer}/protocol/openid-connect/token", credentials)
         yield HttpShop(client, PasswordTokens(client, place, accounts(credentials)))
+
+
+def books_of(shop: Workshop) -> ClusterSource:
+    """Return where the deployed shop's rows, topics and payments are."""
+    from rehearsal.chaos.sources import ClusterSource
+    from rehearsal.chaos.topics import Topics
+
+    ports, settings = shop.catalogue.ports, shop.catalogue.cluster
+    return ClusterSource(
+        shop.supplies.tool("kubectl"),
+        shop.paths.kubeconfig,
+        settings.context,
+        Topics(f"127.0.0.1:{ports.kafka}"),
+        f"http://127.0.0.1:{ports.sandbox}",
+    )
 
 
 def _document(shop: Workshop, service: str) -> Mapping[str, Any]:

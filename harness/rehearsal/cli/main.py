@@ -21,6 +21,7 @@ from rehearsal.cli import (
     pipeline_commands,
     report_commands,
     shop_commands,
+    soak_commands,
     stack_commands,
     supply_commands,
 )
@@ -48,6 +49,7 @@ rehearsal.add_command(shop_commands.shop)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
 rehearsal.add_command(pipeline_commands.pipeline)
+rehearsal.add_command(soak_commands.soak)
 rehearsal.add_command(report_commands.report)
 rehearsal.add_command(report_commands.explain)
 rehearsal.add_command(cluster_commands.cluster)

@@ -125,6 +125,11 @@ class KubernetesApi:
             if error.code != "API_NOT_FOUND":
                 raise
 
+    def scale(self, path: str, replicas: int) -> None:
+        """Set how many replicas a Deployment or StatefulSet is to have."""
+        body = {"spec": {"replicas": replicas}}
+        self._call("PATCH", f"{path}/scale", body=body, content_type="application/merge-patch+json")
+
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         answer = self.get(path)
         return list(answer["items"]) if answer else []
@@ -136,13 +141,14 @@ class KubernetesApi:
         *,
         query: list[tuple[str, str]] | None = None,
         body: Mapping[str, Any] | None = None,
+        content_type: str = "application/apply-patch+yaml",
     ) -> bytes:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         headers = {"Accept": "application/json"}
         if body is not None:
-            headers["Content-Type"] = "application/apply-patch+yaml"
+            headers["Content-Type"] = content_type
         request = self._client.param_serialize(
             method=method, resource_path=path, query_params=query or [], header_params=headers, body=body
         )

@@ -53,6 +53,7 @@ class Versions(_Strict):
     metrics_server: Version
     kube_state_metrics: Version
     local_path_provisioner: Version
+    prometheus: Version
     debian: str
 
 
@@ -73,6 +74,8 @@ class Ports(_Strict):
     identity: Port
     sandbox: Port
     echo: Port
+    prometheus: Port
+    alertmanager: Port
 
 
 class NodePorts(_Strict):
@@ -84,6 +87,8 @@ class NodePorts(_Strict):
     identity: NodePort
     sandbox: NodePort
     echo: NodePort
+    prometheus: NodePort
+    alertmanager: NodePort
 
 
 class Network(_Strict):
@@ -121,6 +126,9 @@ class Flows(_Strict):
     step_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_control_seconds: Annotated[float, Field(strict=True, gt=0)]
+    chaos_outage_seconds: Annotated[float, Field(strict=True, gt=0)]
+    thorough_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
+    thorough_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
 def _ordered(value: tuple[int, int]) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.deploy.manifests import PRODUCTION, Manifest
+from rehearsal.deploy.monitoring import MONITORING
 from rehearsal.deploy.private_files import write_private
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Credentials:
     payment_password: str
     product_password: str
     keycloak_password: str
+    monitoring_password: str
     redis_password: str
     keycloak_admin_password: str
     harness_client_secret: str
@@ -91,6 +93,7 @@ def secret_manifests(of: Credentials, edge: Certificate) -> list[Manifest]:
         "payment": of.payment_password,
         "product": of.product_password,
     }
+    others = {"keycloak": of.keycloak_password, "monitoring": of.monitoring_password}
     databases = [
         _secret(PRODUCTION, f"{role}-database", {"username": role, "password": password})
         for role, password in roles.items()
@@ -101,7 +104,7 @@ def secret_manifests(of: Credentials, edge: Certificate) -> list[Manifest]:
         _secret(PRODUCTION, "redis-credentials", {"password": of.redis_password}),
         _secret(PRODUCTION, "payment-provider", provider),
         _secret(MANAGED, "postgres-superuser", {"password": of.postgres_password}),
-        _secret(MANAGED, "postgres-roles", {**roles, "keycloak": of.keycloak_password}),
+        _secret(MANAGED, "postgres-roles", roles | others),
         _secret(MANAGED, "redis-configuration", {"password.conf": f"requirepass {of.redis_password}\n"}),
         _secret(
             MANAGED,
@@ -115,6 +118,11 @@ def secret_manifests(of: Credentials, edge: Certificate) -> list[Manifest]:
             },
         ),
         _secret(MANAGED, "payment-sandbox", provider),
+        _secret(
+            MONITORING,
+            "exporters",
+            {"postgres-password": of.monitoring_password, "redis-password": of.redis_password},
+        ),
         _secret(MANAGED, "edge-certificate", {"tls.crt": edge.certificate, "tls.key": edge.key}),
         # A line of nginx's map; as a pattern, because texts in a map are compared without regard to case.
         _secret(MANAGED, "edge-purge-keys", {"purge-keys": f'"~^Bearer {of.purge_key}$" 1;\n'}),

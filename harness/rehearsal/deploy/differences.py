@@ -13,6 +13,7 @@ from typing import Any
 
 from rehearsal.deploy.credentials import MANAGED
 from rehearsal.deploy.manifests import Manifest, identity
+from rehearsal.deploy.monitoring import MONITORING
 
 # What no comparison of manifests can show comes first.
 PREMISE = (
@@ -67,6 +68,13 @@ _CONTAINER = r"spec\.template\.spec\.containers\.[^.]+\."
 RULES = (
     Rule("managed", "what production buys runs here", r".*", namespace=MANAGED),
     Rule("managed-namespace", "what production buys runs here", "Namespace", object=MANAGED),
+    Rule("monitoring", "production's guide has a configuration only", r".*", namespace=MONITORING),
+    Rule(
+        "monitoring-cluster-wide",
+        "what watches here sees the nodes and all pods",
+        "Namespace|ClusterRole|ClusterRoleBinding",
+        object=f"{MONITORING}|mambogo-prometheus",
+    ),
     Rule("secrets", "values are made at `up` and never pass through Tilt", "Secret"),
     Rule("endpoints", "the managed services are elsewhere", "Service", r"spec\.externalName", "default"),
     Rule("issuer", "tokens are those of the Keycloak here", "ConfigMap", r"data\.ISSUER_URL"),

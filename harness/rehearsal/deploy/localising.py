@@ -18,6 +18,9 @@ SUPPLIED = {
     "rehearsal/kafka": "kafka",
     "rehearsal/keycloak": "keycloak",
     "rehearsal/nginx": "nginx",
+    "rehearsal/prometheus": "prometheus-server",
+    "rehearsal/alertmanager": "alertmanager",
+    "rehearsal/exporters": "exporters",
 }
 
 
@@ -40,6 +43,8 @@ class Locality:
                 ("kafka-host", "kafka"): ports.kafka,
                 ("keycloak", "http"): ports.identity,
                 ("payment-sandbox", "http"): ports.sandbox,
+                ("prometheus", "http"): ports.prometheus,
+                ("alertmanager", "http"): ports.alertmanager,
             },
         )
 

@@ -15,6 +15,7 @@ Manifest = dict[str, Any]
 
 PRODUCTION = "mambogo-production"
 WORKLOADS = frozenset({"Deployment", "StatefulSet"})
+_MAKE_PODS = WORKLOADS | {"DaemonSet", "Job"}
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|Ki|Mi|Gi)?$")
 _MEBIBYTES = {"Ki": 1 / 1024, "Mi": 1.0, "Gi": 1024.0, None: 1 / (1024 * 1024)}
 
@@ -36,15 +37,15 @@ def identity(one: Manifest) -> str:
 
 
 def pod_spec(one: Manifest) -> Manifest | None:
-    """Return the pod specification of a workload or Job; None for anything else."""
-    if one["kind"] in WORKLOADS or one["kind"] == "Job":
+    """Return the pod specification of whatever makes pods; None for anything else."""
+    if one["kind"] in _MAKE_PODS:
         spec: Manifest = one["spec"]["template"]["spec"]
         return spec
     return None
 
 
 def containers(objects: Iterable[Manifest]) -> Iterator[Manifest]:
-    """Yield the containers of all workloads and Jobs."""
+    """Yield the containers of everything that makes pods."""
     for one in objects:
         if (pod := pod_spec(one)) is not None:
             yield from (*pod.get("initContainers", ()), *pod["containers"])

@@ -1,4 +1,4 @@
-"""The manifests of a profile: the local overlay, scaled and localised.
+"""The manifests of a profile: the local overlay, configured, localised and scaled.
 
 What Tilt applies is exactly this.
 """
@@ -13,6 +13,7 @@ from rehearsal.core.catalogue import Catalogue
 from rehearsal.deploy import kustomize
 from rehearsal.deploy.localising import SUPPLIED, Locality, localise
 from rehearsal.deploy.manifests import Manifest
+from rehearsal.deploy.monitoring import configure
 from rehearsal.deploy.scaling import Scale, scale
 
 LOCAL_OVERLAY = Path("k8s", "overlays", "local")
@@ -31,7 +32,7 @@ class Renderer:
     def render(self, profile: str) -> list[Manifest]:
         """Return a profile's objects. Raises ConfigurationError for what does not fit together."""
         size = Scale.of(self.catalogue, profile)
-        objects = kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY)
+        objects = configure(kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY))
         return scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
 
     def production(self) -> list[Manifest]:

@@ -38,6 +38,11 @@ class FlowPlan:
     end_seconds: float = 60.0  # how long after its acknowledgement an order may take to its end
     retry_seconds: float = 0.5  # before a shopper asks again, doubled each time
     poll_seconds: float = 0.5  # how often a shopper looks what became of an order
+    scarce: str = ""  # a product that runs out while it is bought
+    scarce_every: int = 4  # an order in so many is for one of it
+    repeat_every: int = (
+        0  # an order in so many is sent once more when it was acknowledged, as by a double click
+    )
 
     @property
     def arrivals(self) -> int:
@@ -115,6 +120,8 @@ class Flow:
             one = self._next(draw, number, due)
             one.late_seconds = self.now - due
             lines = [Line(draw.choice(self.plan.products), draw.randint(1, 3))]
+            if self.plan.scarce and number % self.plan.scarce_every == 0:
+                lines = [Line(self.plan.scarce, 1)]
             shoppers.append(asyncio.create_task(self._shopper(one, lines)))
         await asyncio.gather(*shoppers)
 
@@ -129,20 +136,17 @@ class Flow:
 
     async def _shopper(self, one: Placed, lines: Sequence[Line]) -> None:
         await self._place(one, lines)
-        if one.acknowledged:
-            await self._follow(one)
+        if not one.acknowledged:
+            return
+        if self.plan.repeat_every and self.orders.index(one) % self.plan.repeat_every == 0:
+            await self._send(one, lines, one.attempts + 1)
+        await self._follow(one)
 
     async def _place(self, one: Placed, lines: Sequence[Line]) -> None:
-        wanted = [[line.product_id, line.quantity] for line in lines]
-        digest = hashlib.sha256(repr(wanted).encode()).hexdigest()
         pause = self.plan.retry_seconds
         while True:
             one.attempts += 1
-            said = {"process": one.user, "op_id": one.op_id, "f": "place_order", "idem_key": one.key,
-                    "req_hash": digest, "attempt": one.attempts}  # fmt: skip
-            self.history.append(type="invoke", value={"lines": wanted}, **said)
-            answer = await self.shop.place_order(one.user, lines, key=one.key)
-            self.history.append(type=answer.kind.value, **_answered(answer), **said)
+            answer = await self._send(one, lines, one.attempts)
             one.answer = answer
             if answer.kind is not Kind.INFO:
                 one.answered = self.now
@@ -152,6 +156,16 @@ class Flow:
                 return
             await asyncio.sleep(max(pause, answer.retry_after_seconds))
             pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+
+    async def _send(self, one: Placed, lines: Sequence[Line], attempt: int) -> Answer:
+        wanted = [[line.product_id, line.quantity] for line in lines]
+        digest = hashlib.sha256(repr(wanted).encode()).hexdigest()
+        said = {"process": one.user, "op_id": one.op_id, "f": "place_order", "idem_key": one.key,
+                "req_hash": digest, "attempt": attempt}  # fmt: skip
+        self.history.append(type="invoke", value={"lines": wanted}, **said)
+        answer = await self.shop.place_order(one.user, lines, key=one.key)
+        self.history.append(type=answer.kind.value, **_answered(answer), **said)
+        return answer
 
     async def _follow(self, one: Placed) -> None:
         bound = self.now + self.plan.end_seconds

@@ -21,6 +21,7 @@ from rehearsal.report.model import (
     Run,
     StageReport,
 )
+from rehearsal.report.scoring import score
 
 Record = Mapping[str, Any]
 
@@ -49,6 +50,7 @@ def build(records: Iterable[Record]) -> Report:
         run=_run(begun, every[-1], end),
         stages=stages,
         checks=checks,
+        score=score(checks),
         faults=tuple(_fault(one) for one in every if one["event"] == "FaultMade"),
         not_looked_at=tuple(_not_looked_at(every, stages, checks)),
         notices=tuple(_notice(one) for one in every if one["event"] == "Notice"),

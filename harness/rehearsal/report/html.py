@@ -50,6 +50,7 @@ def _page(report: Report, points: Sequence[Point], looks: Sequence[Replicas]) ->
     yield from _timeline(report, points)
     yield from _autoscaling(report, looks)
     yield from _findings(report)
+    yield from _score(report)
     yield from _not_looked_at(report)
     yield from _checks(report)
     yield from _facts(report)
@@ -172,6 +173,28 @@ def _finding(one: CheckReport) -> Iterator[str]:
         yield _entry("reproduce", _code(one.reproduce))
     yield _entry("explain", _code(explain_command(one)))
     yield "</dl></article>"
+
+
+def _score(report: Report) -> Iterator[str]:
+    score = report.score
+    yield '<section aria-labelledby="score"><h2 id="score">Readiness</h2>'
+    asserted = f"Production's guide asserts {score.guide:g}."
+    yield f"<p><strong>{score.score:g} of {score.best:g}</strong>: what this run has shown. {asserted}</p>"
+    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="score"><table>'
+    yield _head("Aspect", "Score", "Promise", "Shown", "By")
+    for aspect in score.aspects:
+        for number, one in enumerate(aspect.criteria):
+            span = f' rowspan="{len(aspect.criteria)}"'
+            first = f'<th scope="rowgroup"{span}>{_text(aspect.name)}</th><td{span}>{aspect.score:g}</td>'
+            by = " ".join((*map(_code, one.checks), _text(one.why)))
+            row = f"<td>{_text(one.promise)}</td><td>{_shown(shown=one.shown)}</td><td>{by}</td>"
+            yield f"<tr>{'' if number else first}{row}</tr>"
+    yield "</table></div></section>"
+
+
+def _shown(*, shown: bool) -> str:
+    ending = Ending.PASS if shown else Ending.NOT_RUN
+    return f'<span aria-hidden="true">{mark(ending)}</span> {"yes" if shown else "no"}'
 
 
 def _not_looked_at(report: Report) -> Iterator[str]:

@@ -86,6 +86,32 @@ class NoticeReport(_Part):
     message: str
 
 
+class CriterionReport(_Part):
+    """A promise, whether this run has shown it, and by what or why not."""
+
+    promise: str
+    checks: tuple[str, ...]  # ids; none: nothing looks at it yet
+    shown: bool
+    why: str
+
+
+class AspectReport(_Part):
+    """The criteria of one aspect."""
+
+    name: str
+    score: float
+    criteria: tuple[CriterionReport, ...]
+
+
+class ScoreReport(_Part):
+    """How ready this run has shown the shop to be; `guide` is what production's guide asserts."""
+
+    score: float
+    best: float
+    guide: float
+    aspects: tuple[AspectReport, ...]
+
+
 class Report(_Part):
     """A run and everything that it found."""
 
@@ -96,6 +122,7 @@ class Report(_Part):
     run: Run
     stages: tuple[StageReport, ...]
     checks: tuple[CheckReport, ...]
+    score: ScoreReport
     faults: tuple[FaultReport, ...]
     not_looked_at: tuple[NotLookedAtReport, ...]
     notices: tuple[NoticeReport, ...]

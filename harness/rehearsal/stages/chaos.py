@@ -1,19 +1,27 @@
-"""The chaos stage: one experiment after the other, each with a flow and an audit of its own."""
+"""The chaos stage: one experiment after the other, then the audit of every order of the run."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
 
 from rehearsal.chaos.auditing import read_lists
 from rehearsal.chaos.experiment import Experiment, run
 from rehearsal.chaos.injecting import Injector
-from rehearsal.chaos.judging import judge, judge_reads
-from rehearsal.chaos.proving.acknowledging import reads_see_acknowledged
-from rehearsal.chaos.proving.operations import operations_of
-from rehearsal.chaos.proving.snapshot import Snapshot
-from rehearsal.core.events import FaultMade, step
+from rehearsal.chaos.invariants import document, judge_audit, unaudited
+from rehearsal.chaos.judging import judge
+from rehearsal.chaos.proving.audit import audit
+from rehearsal.chaos.proving.collecting import Scope, collect
+from rehearsal.chaos.proving.ending import END_SECONDS
+from rehearsal.chaos.proving.operations import PLACE, Operation, operations_of
+from rehearsal.chaos.settling import Readers, settle
+from rehearsal.core.checks import Check
+from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.events import FaultMade, Level, Notice, step
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan
 from rehearsal.shop.accounts import OF_CHAOS
@@ -22,8 +30,12 @@ from rehearsal.shop.stocking import stock_up
 from rehearsal.stages.contract import OpenShops
 from rehearsal.stages.room import Room
 
+AUDIT_FILE = "audit.json"
 _PRODUCTS = 3
 _UNITS = 1_000_000
+_SCARCE_UNITS = 5  # sold out within the fault: a quarter of the orders want one
+_REPEAT_EVERY = 7
+_HISTORIES = "*/*.jsonl"  # of every stage that places orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +47,23 @@ class ChaosStage:
     experiments: Sequence[Experiment]
     rate_per_second: float
     end_seconds: float
+    source: Callable[[], Readers]
 
     def __call__(self, room: Room) -> None:
-        """Run every experiment."""
+        """Run every experiment, then audit."""
+        raced: dict[str, int] = {}
         for experiment in self.experiments:
             with step(room.emit, experiment.id, experiment.title):
-                asyncio.run(self._run(room, experiment))
+                raced |= asyncio.run(self._run(room, experiment))
+        with step(room.emit, "audit", "the audit of every order"):
+            asyncio.run(self._audit(room, raced))
 
-    async def _run(self, room: Room, experiment: Experiment) -> None:
+    async def _run(self, room: Room, experiment: Experiment) -> dict[str, int]:
+        """Run one; return the product that was raced for."""
         history_file = room.folder / f"{experiment.id}.jsonl"
         async with self.open_shop() as shop:
             products = await stock_up(shop, experiment.id, products=_PRODUCTS, units=_UNITS)
+            (scarce,) = await stock_up(shop, f"{experiment.id}-last", products=1, units=_SCARCE_UNITS)
             plan = FlowPlan(
                 experiment.title,
                 self.rate_per_second,
@@ -53,8 +71,10 @@ class ChaosStage:
                 OF_CHAOS,
                 products,
                 room.seed,
-                patience_seconds=experiment.recovery_seconds,
-                end_seconds=self.end_seconds,
+                patience_seconds=experiment.recovery_seconds + experiment.outage_seconds,
+                end_seconds=self.end_seconds + experiment.outage_seconds,
+                scarce=scarce,
+                repeat_every=_REPEAT_EVERY,
             )
             before = await read_lists(shop, OF_CHAOS)
             with History(history_file) as history:
@@ -69,6 +89,44 @@ class ChaosStage:
         evidence = (f"{room.stage}/{history_file.name}",)
         for check in judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence):
             room.record(check)
-        # Of the invariants, the one that needs nothing but the history.
-        reads = reads_see_acknowledged(operations_of(read(history_file)), Snapshot(quiet_seconds=0.0))
-        room.record(judge_reads(experiment.title, reads, evidence))
+        return {scarce: _SCARCE_UNITS}
+
+    async def _audit(self, room: Room, raced: dict[str, int]) -> None:
+        began = monotonic()
+        operations = list(_operations(room.run))
+        placed = [one for one in operations if one.f == PLACE]
+        if not placed:
+            _record(room, unaudited("no order was placed"))
+            return
+        scope = Scope(frozenset(one.key for one in placed), min(one.invoked_ns for one in placed))
+        try:
+            source = self.source()
+            left = await settle(source, END_SECONDS)
+            if left:
+                room.emit(Notice(Level.WARNING, f"the shop does not come to rest: {'; '.join(left)}"))
+            snapshot = await asyncio.to_thread(
+                collect,
+                source,
+                quiet_seconds=monotonic() - began,
+                raced=raced,
+                scope=scope,
+                keys_by_user=False,
+            )
+        except EnvironmentNotReadyError as error:
+            _record(room, unaudited(str(error)))
+            return
+        found = audit(operations, snapshot)
+        file = room.folder / AUDIT_FILE
+        file.write_text(json.dumps(document(found, operations, snapshot), indent=1) + "\n", encoding="utf-8")
+        _record(room, judge_audit(found, (f"{room.stage}/{AUDIT_FILE}",)))
+
+
+def _record(room: Room, checks: Iterable[Check]) -> None:
+    for check in checks:
+        room.record(check)
+
+
+def _operations(run_folder: Path) -> Iterator[Operation]:
+    """Every operation of the run, in the order of their invocation."""
+    found = [one for file in run_folder.glob(_HISTORIES) for one in operations_of(read(file))]
+    yield from sorted(found, key=lambda one: one.invoked_ns)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from rehearsal.core.checks import CheckKind, Severity
+from rehearsal.core.checks import Check, CheckKind, Severity
 from rehearsal.core.verdicts import Verdict
+from rehearsal.deploy.differences import Comparison, compare
+from rehearsal.deploy.hardening import weaknesses
 from rehearsal.deploy.judging import DeployResult, ResourceResult
+from rehearsal.deploy.manifests import Manifest, containers
 from rehearsal.stages.room import Room, Stage
 
 READY = CheckKind("deploy.ready", "Everything that is deployed becomes ready", Severity.HIGH)
-CHECKS = (READY,)
+FIDELITY = CheckKind(
+    "deploy.fidelity", "What runs here differs from production only as explained", Severity.HIGH
+)
+HARDENED = CheckKind("deploy.hardened", "No container has rights that it does not need", Severity.MEDIUM)
+CHECKS = (READY, FIDELITY, HARDENED)
+_SHOWN = 5  # differences or weaknesses in a sentence
+Manifests: TypeAlias = Sequence[Manifest]
 
 
 class Deploying(Protocol):
@@ -26,10 +35,19 @@ class Deploying(Protocol):
         """Deploy and return the verdict."""
 
 
-def deploy_stage(deployment: Callable[[Path], Deploying]) -> Stage:
-    """Return the stage; `deployment` makes what deploys, with a folder for its artefacts."""
+def deploy_stage(
+    deployment: Callable[[Path], Deploying], manifests: Callable[[], tuple[Manifests, Manifests]]
+) -> Stage:
+    """Return the stage.
+
+    `deployment` makes what deploys, with a folder for its artefacts; `manifests` are production's and those
+    that are deployed here.
+    """
 
     def work(room: Room) -> None:
+        production, local = manifests()
+        room.record(judge_fidelity(compare(production, local)))
+        room.record(judge_hardening(local))
         deploying = deployment(room.folder)
         result = deploying.run(())
         if result.reason:
@@ -39,6 +57,42 @@ def deploy_stage(deployment: Callable[[Path], Deploying]) -> Stage:
             _record(room, one, log)
 
     return work
+
+
+def judge_fidelity(found: Comparison) -> Check:
+    """Return whether every difference from production has a reason."""
+    explained = sum(map(len, found.explained.values()))
+    if not found.unexplained:
+        return FIDELITY.passed(
+            "the manifests", f"{explained} fields differ from production, each for a reason"
+        )
+    return FIDELITY.failed(
+        "the manifests",
+        f"{len(found.unexplained)} fields differ from production, and nothing says why",
+        expected="production's value, or a rule that explains the difference",
+        observed="; ".join(map(str, found.unexplained[:_SHOWN])),
+        reproduce="rehearsal diff production",
+        source="harness/rehearsal/deploy/differences.py",
+    )
+
+
+def judge_hardening(objects: Sequence[Manifest]) -> Check:
+    """Return whether the containers of all workloads are bounded in what they may do and use."""
+    looked = list(containers(objects))
+    if not looked:
+        return HARDENED.invalid("the manifests", "there is no container in them")
+    found = list(weaknesses(objects))
+    if not found:
+        return HARDENED.passed(
+            "the manifests", f"{len(looked)} containers have no more rights than they need"
+        )
+    return HARDENED.failed(
+        "the manifests",
+        f"{len(found)} weaknesses in {len({(one.workload, one.container) for one in found})} containers",
+        expected="non-root, no privileges, a read-only root, no capabilities, requests and a limit of memory",
+        observed="; ".join(map(str, found[:_SHOWN])),
+        reproduce="rehearsal render",
+    )
 
 
 def _record(room: Room, one: ResourceResult, log: str) -> None:

@@ -121,6 +121,11 @@ class Target:
 
     packages: Mapping[str, str]  # import path to the program's name
     stamps: Mapping[str, str]
+    tags: tuple[str, ...] = ()  # build tags: what is left out, or put in
+
+    def command(self, go: Path, output: Path) -> list[str]:
+        """Return the `go build` call."""
+        return build_command(go, output, self.stamps, list(self.packages), self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +154,7 @@ class GoRecipe:
         return {
             **self.toolchain.inputs(),
             "module": tree_digest(self.module),
-            "commands": [
-                build_command(Path("go"), Path("bin"), target.stamps, list(target.packages))
-                for target in self.targets
-            ],
+            "commands": [target.command(Path("go"), Path("bin")) for target in self.targets],
             "programs": [list(target.packages.values()) for target in self.targets],
             "platform": f"linux/{os.uname().machine}",
         }
@@ -168,7 +170,7 @@ class GoRecipe:
         output.mkdir(exist_ok=True)
         context.run(
             f"compile {', '.join(target.packages.values())}",
-            build_command(self.toolchain.program(context), output, target.stamps, list(target.packages)),
+            target.command(self.toolchain.program(context), output),
             timeout_seconds=_BUILD_SECONDS,
             env={**environment(os.environ), "CGO_ENABLED": "0"},
             cwd=self.module,
@@ -179,11 +181,14 @@ class GoRecipe:
             shutil.move(output / default_name(package), context.target / "bin" / program)
 
 
-def build_command(go: Path, output: Path, stamps: Mapping[str, str], packages: list[str]) -> list[str]:
+def build_command(
+    go: Path, output: Path, stamps: Mapping[str, str], packages: list[str], tags: tuple[str, ...] = ()
+) -> list[str]:
     """Return the `go build` call for some packages; `output` is a folder, or a file for one package."""
     stamped = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in stamps.items())])
     place = f"{output}/" if output.is_dir() else str(output)
-    return [str(go), "build", "-v", "-trimpath", "-ldflags", stamped, "-o", place, *packages]
+    tagged = ["-tags", ",".join(tags)] if tags else []
+    return [str(go), "build", "-v", "-trimpath", "-ldflags", stamped, *tagged, "-o", place, *packages]
 
 
 def default_name(package: str) -> str:

@@ -22,6 +22,7 @@ from rehearsal.supply.recipes import FileRecipe, ToolLocation
 _YARN_VERSION = "4.9.3"  # package.json of Tilt's interface: packageManager
 _KUBERNETES_DISK_BYTES = 6 << 30  # modules, compiled packages and programs on a machine that has none
 _COREDNS_DISK_BYTES = 3 << 30
+_PROMETHEUS_DISK_BYTES = 3 << 30
 _KUBERNETES_PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -61,6 +62,7 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
         *([] if node.present else [tilt.node_recipe(toolchain_folder / "nodejs.txt")]),
         kubernetes_recipe(toolchain_folder / "kubernetes", versions, go),
         coredns_recipe(toolchain_folder / "coredns", versions, go),
+        prometheus_recipe(toolchain_folder / "prometheus", versions, go),
         tilt.TiltPagesRecipe(versions.tilt, toolchain_folder / "tilt", go, node, _YARN_VERSION),
         tilt.TiltRecipe(versions.tilt, toolchain_folder / "tilt", go),
     ]
@@ -142,6 +144,27 @@ def coredns_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> Go
         targets=(Target({"github.com/coredns/coredns": "coredns"}, {}),),
         toolchain=toolchain,
         disk_bytes=_COREDNS_DISK_BYTES,
+    )
+
+
+def prometheus_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> GoRecipe:
+    """Return the recipe of Prometheus with the discovery of Kubernetes alone.
+
+    Debian's package has every discovery but that one; the others' libraries are most of a whole build.
+    """
+    stamps = {"github.com/prometheus/common/version.Version": versions.prometheus}
+    target = Target(
+        {"github.com/prometheus/prometheus/cmd/prometheus": "prometheus"},
+        stamps,
+        ("remove_all_sd", "enable_kubernetes_sd"),
+    )
+    return GoRecipe(
+        name="prometheus",
+        version=versions.prometheus,
+        module=module,
+        targets=(target,),
+        toolchain=toolchain,
+        disk_bytes=_PROMETHEUS_DISK_BYTES,
     )
 
 

@@ -97,6 +97,15 @@ def test_it_agrees_with_a_search_that_tries_everything() -> None:
     assert outcomes == {True, False}
 
 
+@pytest.mark.parametrize(
+    ("sold", "explained"), [((0, 12, 24, 36, 48), True), ((0, 12, 24, 30, 36, 48), False)]
+)
+def test_a_crowd_that_waits_together_is_decided(sold: tuple[int, ...], explained: bool) -> None:
+    """As in an outage: sixty buyers of five units, all under way at once, answered one after the other."""
+    buyers = [StockOp("take" if one in sold else "refuse", 1, one, 1000 + one) for one in range(60)]
+    assert (explain(buyers, 5, max_steps=5_000) is None) is explained
+
+
 def test_a_search_without_end_is_undecided() -> None:
     crowd = [StockOp("take", 1 + number % 3, 0, 100) for number in range(40)]
     with pytest.raises(UndecidedError):

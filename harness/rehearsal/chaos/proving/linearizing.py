@@ -249,23 +249,39 @@ class _Search:
         # Whatever began after another one's answer cannot come before it.
         open_ = [(number, one) for number, one in enumerate(part) if not done >> number & 1]
         horizon = min(one.answered_ns or 0 for _, one in open_)
+        # Of purchases of the same size the one that is answered first goes first: in any order of events that
+        # has it later, the two can change places.
+        takes: dict[int, tuple[int, StockOp]] = {}
         for number, one in open_:
             if one.invoked_ns > horizon:
                 break
             after = _apply(one, on_hand)
-            if after is not None:
-                yield done | 1 << number, (after, happened)
+            if after is None:
+                continue
+            if one.what != "take":
+                # What changes nothing and holds now is in nobody's way: no other order needs to be tried.
+                yield done | 1 << number, config
+                return
+            known = takes.get(one.number)
+            if known is None or (one.answered_ns or 0) < (known[1].answered_ns or 0):
+                takes[one.number] = (number, one)
+        for number, one in takes.values():
+            yield done | 1 << number, (on_hand - one.number, happened)
         yield from ((done, follower) for follower in self._optionally(config, horizon))
 
     def _optionally(self, config: Config, horizon: int) -> Iterator[Config]:
-        """What operations without an answer may have done by then."""
+        """What operations without an answer may have done by then; of equal ones the first stands for all."""
         on_hand, happened = config
+        tried: set[tuple[str, int, bool]] = set()
         for number, one in enumerate(self._optional):
             if number not in happened:
+                kind = (one.what, one.number, one.may_return)
                 after = on_hand + (one.number if one.what == "give" else -one.number)
-                if one.invoked_ns <= horizon and after >= 0:
+                if one.invoked_ns <= horizon and after >= 0 and kind not in tried:
+                    tried.add(kind)
                     yield after, happened | {number}
-            elif one.may_return and ~number not in happened:
+            elif one.may_return and ~number not in happened and ("return", one.number, True) not in tried:
+                tried.add(("return", one.number, True))
                 yield on_hand + one.number, happened | {~number}
 
 

@@ -15,11 +15,10 @@ from mambogo_testkit.engine import connect
 from mambogo_testkit.fleet import Fleet
 from mambogo_testkit.issuing import Issuer, issuer
 from mambogo_testkit.serving import migrate
+from rehearsal.chaos.proving.collecting import TOPICS, WITH_DATABASE
 
 from mambogo_audit.tree import Tree
 
-WITH_DATABASE: Final = ("product", "inventory", "payment", "order")
-TOPICS: Final = ("orders", "inventory", "payments", "products")
 _PARTITIONS: Final = 4
 
 

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rehearsal.chaos.proving.audit import Audit, audit
+from rehearsal.chaos.proving.collecting import collect
 from rehearsal.chaos.proving.operations import operations_of
+from rehearsal.chaos.settling import settle
 from rehearsal.shop.history import History, read
 
 from mambogo_audit.administering import Administrator, session
-from mambogo_audit.collecting import collect
+from mambogo_audit.collecting import PartsSource
 from mambogo_audit.killing import FAILPOINTS, Deaths
 from mambogo_audit.parts import Parts
 from mambogo_audit.planning import LAST_UNITS, RUSH_EVERY, Stall, scarce_products
-from mambogo_audit.settling import settle
 from mambogo_audit.shop import Shop
 from mambogo_audit.shopping import Market
 from mambogo_audit.tree import Tree
@@ -96,14 +97,14 @@ class Rehearsal:
         """Wait until the shop rests, or for the whole time that orders have to end; then compare."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        await settle(self._parts, QUIET_SECONDS)
+        await settle(PartsSource(self._parts), QUIET_SECONDS)
         if whole_quiet:
             await asyncio.sleep(max(QUIET_SECONDS - (loop.time() - begun), 0))
         quiet_seconds = loop.time() - begun
         ledger = await self._shop.ledger()
         raced = dict.fromkeys(self._stall.scarce, LAST_UNITS)
         snapshot = await asyncio.to_thread(
-            collect, self._parts, ledger, quiet_seconds=quiet_seconds, raced=raced
+            collect, PartsSource(self._parts, ledger), quiet_seconds=quiet_seconds, raced=raced
         )
         return audit(operations_of(read(self._history_file)), snapshot)
 

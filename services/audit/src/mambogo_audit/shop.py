@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from mambogo_chassis.failpoint_actions import CRASH_STATUS
 from mambogo_testkit.ports import free_port
+from rehearsal.chaos.proving.collecting import WITH_DATABASE
 
 from mambogo_audit.killing import Death, Deaths, Deck
-from mambogo_audit.parts import WITH_DATABASE, Parts
+from mambogo_audit.parts import Parts
 from mambogo_audit.tree import MODULES, Tree
 
 # Processes by name, and whose they are. Two of inventory: its consumers share the partitions, and meet at the

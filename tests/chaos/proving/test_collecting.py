@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rehearsal.chaos.proving.collecting import key_of, movements_of, steps_of
 from rehearsal.chaos.proving.snapshot import Money, Transition
-
-from mambogo_audit.collecting import key_of, movements_of, steps_of
 
 CART = "cart-0e1c8a52-8a0b-4f6e-9f0e-2f6f7c1b9d10"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from rehearsal.chaos.proving.effects import Ledgers, account_for, ways
 from rehearsal.chaos.proving.snapshot import Effect, Transition
-
-from mambogo_audit.effects import Ledgers, account_for, ways
 
 
 def difference(

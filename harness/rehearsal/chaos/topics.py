@@ -1,0 +1,76 @@
+"""Adapter: what is in Kafka's topics, and how far their readers are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from rehearsal.core.errors import EnvironmentNotReadyError
+
+_POLL_SECONDS: Final = 5.0
+_KAFKA_SECONDS: Final = 30.0
+# Its offsets are never committed: who reads leaves no trace.
+_GROUP: Final = "rehearsal-audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """A broker, by its address."""
+
+    bootstrap_servers: str
+
+    def read(self, topic: str) -> Iterator[Mapping[str, Any]]:
+        """Yield every record that is in a topic now, as JSON; one without a value is empty.
+
+        Raises EnvironmentNotReadyError when the broker does not give all of them.
+        """
+        with closing(self._consumer(_GROUP)) as consumer:
+            left = _ends(consumer, topic)
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in left])
+            while left:
+                message = consumer.poll(_POLL_SECONDS)
+                if message is None:
+                    raise _unread(topic, f"nothing more came, and {left} are the ends of its partitions")
+                if error := message.error():
+                    raise _unread(topic, str(error))
+                yield json.loads(message.value() or b"{}")
+                partition = message.partition()
+                if partition in left and (message.offset() or 0) + 1 >= left[partition]:
+                    del left[partition]
+
+    def lag(self, group: str, topics: Sequence[str]) -> int:
+        """Return how many records of some topics a consumer group has not taken yet."""
+        with closing(self._consumer(group)) as consumer:
+            places = [
+                TopicPartition(topic, partition) for topic in topics for partition in _ends(consumer, topic)
+            ]
+            committed = consumer.committed(places, timeout=_KAFKA_SECONDS)
+            ends = [consumer.get_watermark_offsets(place, timeout=_KAFKA_SECONDS)[1] for place in committed]
+            return sum(end - max(place.offset, 0) for place, end in zip(committed, ends, strict=True))
+
+    def _consumer(self, group: str) -> Consumer:
+        return Consumer(
+            {"bootstrap.servers": self.bootstrap_servers, "group.id": group, "enable.auto.commit": False}
+        )
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
+    """The end of each partition that has records."""
+    found = {}
+    for partition in consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic].partitions:
+        place = TopicPartition(topic, partition)
+        start, end = consumer.get_watermark_offsets(place, timeout=_KAFKA_SECONDS)
+        if end > start:
+            found[partition] = end
+    return found
+
+
+def _unread(topic: str, why: str) -> EnvironmentNotReadyError:
+    return EnvironmentNotReadyError(
+        "TOPIC_UNREAD", f"{topic} was not read to its end: {why}", hint="Is the broker well? Its log says so."
+    )

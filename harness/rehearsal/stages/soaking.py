@@ -1,0 +1,124 @@
+"""Clean runs, again and again: how often does a run find something where there is nothing?
+
+A log has one line for each run and is only ever added to. A run whose stages came to their end is a try; one
+that found something, or could not look, is a false finding, because nothing was broken. What ended for the
+machine's sake, or in the harness, says nothing about findings and is counted apart. Pure, but for the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from math import comb
+from pathlib import Path
+from typing import Final
+
+from rehearsal.core.errors import HarnessError
+from rehearsal.core.verdicts import Ending
+
+LOG: Final = Path("runs", "soak.ndjson")
+_CONFIDENCE: Final = 0.95
+_STEPS: Final = 60  # of the bisection: more than a float's precision
+_TRIES: Final = frozenset({Ending.PASS, Ending.FAIL, Ending.INVALID})
+
+
+@dataclass(frozen=True, slots=True)
+class SoakRun:
+    """One line of the log."""
+
+    at: str  # ISO 8601
+    tree: str  # git's hash of the whole tree
+    profile: str
+    timing: str
+    machine: str
+    run: str  # the run's folder
+    seed: int
+    ending: Ending
+    seconds: float
+    findings: tuple[str, ...]  # check and subject
+
+    @property
+    def is_try(self) -> bool:
+        """Whether it came to a verdict about the product."""
+        return self.ending in _TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Soaked:
+    """What all runs of a tree show."""
+
+    tries: int
+    false: int
+    broken: int  # runs without a verdict about the product
+
+    @property
+    def bound(self) -> float:
+        """The upper 95 % bound of the rate of false findings."""
+        return upper_bound(self.false, self.tries)
+
+    def __str__(self) -> str:
+        rate = (
+            f"the rate of false findings is below {self.bound:.1%} (95 %)"
+            if self.tries
+            else "nothing is known"
+        )
+        counts = f"{self.tries} clean runs, {self.false} with a false finding, {self.broken} broken off"
+        return f"{counts}: {rate}"
+
+
+def append(log: Path, one: SoakRun) -> None:
+    """Add a line; it is on disk when this returns."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(log: Path) -> list[SoakRun]:
+    """Return the log's runs. Raises HarnessError for a line that is none; a last one may be cut off."""
+    if not log.exists():
+        return []
+    found: list[SoakRun] = []
+    for number, line in enumerate(log.read_bytes().splitlines(keepends=True), 1):
+        try:
+            content = json.loads(line)
+            found.append(
+                SoakRun(
+                    **{**content, "ending": Ending(content["ending"]), "findings": tuple(content["findings"])}
+                )
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            if not line.endswith(b"\n"):
+                break
+            raise HarnessError(
+                "SOAK_LOG_BROKEN",
+                f"{log} line {number} is no run: {error}",
+                hint="The log is only ever added to; move it away to begin another one.",
+            ) from error
+    return found
+
+
+def of_kind(runs: Iterable[SoakRun], *, tree: str, profile: str, timing: str) -> list[SoakRun]:
+    """Return the runs of one tree under the same conditions."""
+    return [one for one in runs if (one.tree, one.profile, one.timing) == (tree, profile, timing)]
+
+
+def soaked(runs: Sequence[SoakRun]) -> Soaked:
+    """Return what runs show."""
+    tries = [one for one in runs if one.is_try]
+    return Soaked(len(tries), sum(one.ending is not Ending.PASS for one in tries), len(runs) - len(tries))
+
+
+def upper_bound(found: int, tries: int, confidence: float = _CONFIDENCE) -> float:
+    """Return the upper bound of a rate of which so many were found in so many tries (Clopper and Pearson)."""
+    if found >= tries:
+        return 1.0
+    low, high = found / tries, 1.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        at_most = sum(comb(tries, k) * middle**k * (1 - middle) ** (tries - k) for k in range(found + 1))
+        low, high = (middle, high) if at_most > 1 - confidence else (low, middle)
+    return high
