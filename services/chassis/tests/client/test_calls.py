@@ -261,7 +261,7 @@ async def test_outcomes_are_counted_from_zero(server: FaultServer, transport: Tr
     assert counted["timeout"] == 0
 
 
-async def until(caller: HttpClient, status: int, within_seconds: float = 10.0) -> bool:
+async def until(caller: HttpClient, status: int, within_seconds: float = 30.0) -> bool:
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
         try:

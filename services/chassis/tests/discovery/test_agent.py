@@ -48,7 +48,7 @@ def agent(
     )
 
 
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], within_seconds: float = 15.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], within_seconds: float = 30.0) -> None:
     deadline = time.monotonic() + within_seconds
     while True:
         outcome = condition()

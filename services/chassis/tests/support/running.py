@@ -45,7 +45,7 @@ class Running:
         writer.write(request)
         await writer.drain()
         try:
-            return await asyncio.wait_for(reader.read(), 10)
+            return await asyncio.wait_for(reader.read(), 30)
         finally:
             writer.close()
 
@@ -73,7 +73,7 @@ async def running(
     server = made.server(made.app(title="Test", routers=routers))
     serving = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not server.started:
                 assert not serving.done(), serving
                 await asyncio.sleep(0.005)
@@ -83,4 +83,4 @@ async def running(
             yield Running(made, server, client, port, log)
     finally:
         server.should_exit = True
-        await asyncio.wait_for(serving, 20)
+        await asyncio.wait_for(serving, 30)
