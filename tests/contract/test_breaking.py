@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from rehearsal.contract.breaking import compare
 from rehearsal.contract.findings import Finding
+from rehearsal.contract.schemas import closed, opened
+
+from tests.contract.generated import allows, changed, schemas, values
 
 ROOT = Path(__file__).resolve().parents[2]
 Document = dict[str, Any]
@@ -346,3 +351,35 @@ def test_what_nobody_understands_and_nobody_changed_is_in_no_doubt(document: Doc
     _schema(document, "StepView")["properties"]["below"] = {"$ref": "#/components/schemas/StepView"}
 
     assert _found(document, lambda it: None) == []
+
+
+def _exchanging(schema: Document) -> Document:
+    content = {"application/json": {"schema": schema}}
+    operation = {"requestBody": {"content": content}, "responses": {"200": {"content": content}}}
+    return {"openapi": "3.1.0", "paths": {"/api/things": {"post": operation}}}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_request_that_was_taken_and_is_refused_is_never_overlooked(data: st.DataObject) -> None:
+    released = data.draw(schemas)
+    current = data.draw(changed(released))
+    value = data.draw(values(released))
+    assume(allows(released, value) and not allows(current, value))
+
+    found = compare(_exchanging(released), _exchanging(current))
+
+    assert any("/requestBody/" in one.pointer for one in found)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_answer_that_a_reader_of_the_release_refuses_is_never_overlooked(data: st.DataObject) -> None:
+    released = data.draw(schemas)
+    current = data.draw(changed(released))
+    value = data.draw(values(current))
+    assume(allows(closed(current), value) and not allows(opened(released), value))
+
+    found = compare(_exchanging(released), _exchanging(current))
+
+    assert any("/responses/200/" in one.pointer for one in found)

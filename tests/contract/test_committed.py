@@ -37,6 +37,16 @@ def _narrow(document: Any) -> None:
     document["components"]["schemas"]["OrderBody"]["properties"]["currency"]["anyOf"][0]["enum"].remove("JPY")
 
 
+def _accept(root: Path, pointer: str, rule: str) -> None:
+    folder = root / "contract-tests" / "accepted-breaks"
+    folder.mkdir(exist_ok=True)
+    (folder / "yen.toml").write_text(
+        'document = "openapi/order-service.json"\nreason = "Nobody pays in it."\nexpires = 2026-12-31\n'
+        f'places = [{{ pointer = "{pointer}", rule = "{rule}" }}]\n',
+        encoding="utf-8",
+    )
+
+
 def _bad(root: Path) -> Iterator[Check]:
     return (one for one in judge_committed(root, TODAY) if one.verdict is not Verdict.PASS)
 
@@ -66,13 +76,7 @@ def test_break_is_told_with_service_operation_place_and_command(copy: Path) -> N
 
 def test_accepted_break_passes_and_is_told(copy: Path) -> None:
     _edit(copy / ORDERS, _narrow)
-    folder = copy / "contract-tests" / "accepted-breaks"
-    folder.mkdir(exist_ok=True)
-    (folder / "yen.toml").write_text(
-        'document = "openapi/order-service.json"\nreason = "Nobody pays in it."\nexpires = 2026-12-31\n'
-        f'places = [{{ pointer = "{PLACE}", rule = "enum" }}]\n',
-        encoding="utf-8",
-    )
+    _accept(copy, PLACE, "enum")
 
     checks = {one.subject: one for one in judge_committed(copy, TODAY)}
     assert {one.verdict for one in checks.values()} == {Verdict.PASS}
@@ -86,6 +90,13 @@ def test_comparison_that_cannot_be_made_is_no_pass(copy: Path) -> None:
     (check,) = _bad(copy)
     assert (check.verdict, check.subject) == (Verdict.INVALID, "order-service the document")
     assert "/servers" in check.sentence
+
+
+def test_doubt_that_a_person_has_settled_passes(copy: Path) -> None:
+    _edit(copy / ORDERS, lambda it: it.update(servers=[{"url": "/v2"}]))
+    _accept(copy, "/servers", "undecided")
+
+    assert list(_bad(copy)) == []
 
 
 @pytest.mark.parametrize("place", ["openapi", "released/openapi"])
