@@ -96,8 +96,8 @@ class Engine:
             security_opt=["no-new-privileges"],
             network=self._network,
             cpu_shares=spec.cpu_shares,
-            # The images' own check is for those who cannot ask as we do: the engine starts a process for it every
-            # five seconds in each container, 70 ms of CPU.
+            # The images' own check is for those who cannot ask as we do: the engine starts a process for it
+            # every five seconds in each container, 70 ms of CPU.
             healthcheck={"test": ["NONE"]},
             labels={**self.labels, LABEL_KIND: spec.kind},
             mounts=[Mount(target=path, source=None, type="volume") for path in spec.data],
