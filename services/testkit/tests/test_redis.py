@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import docker
 import pytest
 import redis
 
@@ -56,3 +57,10 @@ def test_a_paused_server_accepts_and_never_answers(own_redis: RedisServer) -> No
         own_redis.unpause()
         with redis.Redis.from_url(space.url) as client:
             assert client.ping()
+
+
+def test_the_engine_does_not_ask_a_container_how_it_is(
+    redis_server: RedisServer, engine_client: docker.DockerClient
+) -> None:
+    attributes = engine_client.containers.get(redis_server.running.containers[0]).attrs or {}
+    assert attributes["Config"]["Healthcheck"]["Test"] == ["NONE"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import docker
 import pytest
 
-from mambogo_testkit import RedisServer, TestkitError
+from mambogo_testkit import TestkitError
 from mambogo_testkit.dependencies import redis
 from mambogo_testkit.engine import Engine, Spec
-from mambogo_testkit.fleet import KINDS, Fleet, Kind
+from mambogo_testkit.fleet import Fleet, Kind
 from mambogo_testkit.images import ensure_image
 from mambogo_testkit.running import Running
 
@@ -20,22 +19,14 @@ def start_with_a_bad_option(engine: Engine) -> Running:
     return Running("redis", (container,), ports, {"password": ""})
 
 
-def test_the_error_of_a_failed_start_holds_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "redis", Kind(start_with_a_bad_option, redis.RedisServer))
-    fleet = Fleet()
+def test_the_error_of_a_failed_start_holds_its_log() -> None:
+    fleet = Fleet({"redis": Kind(start_with_a_bad_option, redis.RedisServer)})
     try:
         with pytest.raises(TestkitError, match="no-such-option") as raised:
             fleet.get("redis")
         assert raised.value.code == "exited"
     finally:
         fleet.close()
-
-
-def test_the_engine_does_not_ask_a_container_how_it_is(
-    redis_server: RedisServer, engine_client: docker.DockerClient
-) -> None:
-    attributes = engine_client.containers.get(redis_server.running.containers[0]).attrs or {}
-    assert attributes["Config"]["Healthcheck"]["Test"] == ["NONE"]
 
 
 def test_credentials_are_not_printed() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,7 +78,8 @@ class Supplier(Protocol):
 class Fleet:
     """The dependencies of one run, owned by this process. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[str, Kind] = KINDS) -> None:
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._shared: dict[str, Future[Running]] = {}
@@ -104,7 +105,7 @@ class Fleet:
             return self._start(kind, shared=False)
         engine = self._connected()
         try:
-            KINDS[kind].server(released, engine.client, shared=False).mend()
+            self._kinds[kind].server(released, engine.client, shared=False).mend()
         except (TestkitError, docker.errors.DockerException):
             # Whatever the last test did to it is not this one's business.
             engine.remove(released.containers)
@@ -148,7 +149,7 @@ class Fleet:
 
     def _start(self, kind: str, *, shared: bool) -> Running:
         engine = self._connected()
-        of_kind = KINDS[kind]
+        of_kind = self._kinds[kind]
         running = ((shared and of_kind.start_shared) or of_kind.start)(engine)
         try:
             of_kind.server(running, engine.client, shared=shared).wait_ready()
