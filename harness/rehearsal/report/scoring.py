@@ -37,7 +37,12 @@ CRITERIA: Final = (
     Criterion("Orchestration", "killed pods come back, and the shop with them", ("chaos.recovery",)),
     Criterion("Orchestration", "autoscalers scale up and down as their targets ask"),
     Criterion("CI/CD", "services promise what is committed", ("contract.drift",)),
-    Criterion("CI/CD", "a release breaks none of its clients", ("contract.breaking",)),
+    Criterion(
+        "CI/CD",
+        "a release breaks none of its clients",
+        ("contract.breaking", "contract.events", "contract.accepted"),
+    ),
+    Criterion("CI/CD", "services fit each other, event by event and call by call", ("contract.consumers",)),
     Criterion("Monitoring", "every target is scraped, and every alert has something to look at"),
     Criterion("Monitoring", "an order's logs and trace are found"),
     Criterion("Security", "strangers and forged tokens are refused", ("contract.token",)),
