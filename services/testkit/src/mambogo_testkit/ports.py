@@ -7,6 +7,7 @@ containers' (`engine.PORTS`).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import random
 import socket
@@ -40,6 +41,7 @@ def reserve_port() -> int:
             name.bind(f"\0mambogo-testkit-port-{port}")
             if _is_free(port):
                 _held[port] = name
+                atexit.register(name.close)  # else the interpreter's end would complain of it
                 return port
         name.close()
     raise _none(RESERVED)
