@@ -318,6 +318,6 @@ def lock(session: nox.Session) -> None:
         session.run(*options, *own, str(LOCKS / f"{name}.in"), "--output-file", str(LOCKS / f"{name}.txt"))
     # What runs is what was tested: the images' versions are the tests'.
     tested = ("--constraint", str(LOCKS / "services.txt"))
-    for folder in ("services", "services/payment/sandbox"):
+    for folder in ("services", "services/gateway", "services/payment/sandbox"):
         wanted, locked = f"{folder}/requirements.in", f"{folder}/requirements.txt"
         session.run(*options, *tested, wanted, "--output-file", locked)

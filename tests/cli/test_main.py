@@ -26,6 +26,7 @@ COMMANDS = {
     "e2e",
     "env",
     "explain",
+    "logs",
     "pipeline",
     "prepare",
     "render",
@@ -34,6 +35,7 @@ COMMANDS = {
     "shop",
     "soak",
     "supply",
+    "trace",
     "undo",
     "up",
 }

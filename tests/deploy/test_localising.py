@@ -52,6 +52,8 @@ def test_node_ports_come_from_the_catalogue() -> None:
         ("payment-sandbox", "http"): ports.sandbox,
         ("prometheus", "http"): ports.prometheus,
         ("alertmanager", "http"): ports.alertmanager,
+        ("victoria-logs", "http"): ports.logs,
+        ("zipkin", "http"): ports.traces,
     }
 
 

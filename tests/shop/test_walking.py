@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -30,11 +31,13 @@ class FakeCounter:
     orders: list[Mapping[str, Any]]
     placed: Answer = _PLACED
     product: Answer = _FOUND
+    traceparents: list[str] = field(default_factory=list)
 
     async def anonymous(self, method: str, path: str) -> Answer:
         return self.product
 
-    async def place_order(self, user: str, lines: list[Line], *, key: str) -> Answer:
+    async def place_order(self, user: str, lines: list[Line], *, key: str, traceparent: str) -> Answer:
+        self.traceparents.append(traceparent)
         return self.placed
 
     async def order(self, user: str, order_id: str) -> Answer:
@@ -55,6 +58,19 @@ def test_each_hop_of_a_good_order_is_shown() -> None:
     hops = _walk(FakeCounter([_order("PENDING"), _order("PENDING", "RESERVED", "CONFIRMED")]))
     assert [hop.said.partition(",")[0] for hop in hops] == ["200", "201", "RESERVED", "CONFIRMED", "CAPTURED"]
     assert all(hop.good for hop in hops)
+
+
+def test_the_order_is_placed_in_a_trace_that_is_recorded() -> None:
+    shop = FakeCounter([_order("PENDING", "CONFIRMED")])
+    walk = Walk(shop, "alice", "p1", "key", 60)
+
+    async def go() -> None:
+        async for _ in walk.hops():
+            pass
+
+    asyncio.run(go())
+    [traceparent] = shop.traceparents
+    assert re.fullmatch(rf"00-{walk.trace_id}-[0-9a-f]{{16}}-01", traceparent)
 
 
 def test_times_inside_the_shop_are_its_own() -> None:

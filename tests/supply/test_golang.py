@@ -141,11 +141,13 @@ def test_the_wrapper_modules_pin_what_the_catalogue_says() -> None:
         "prometheus": re.sub(
             r"^0\.(\d)(\d+)", r"\1.\2", _pin("prometheus", "github.com/prometheus/prometheus")
         ),
+        "otelcol": _pin("otelcol", "go.opentelemetry.io/collector/otelcol"),
+        "victoria_logs": _pin("victoria-logs", "github.com/VictoriaMetrics/VictoriaMetrics"),
     } == versions.model_dump(exclude={"pause", "debian"})
 
 
 def test_no_committed_module_leaves_a_hash_to_the_checksum_database() -> None:
-    for module in ("kubernetes", "coredns", "prometheus"):
+    for module in ("kubernetes", "coredns", "prometheus", "otelcol", "victoria-logs"):
         folder = ROOT / "kind" / "toolchain" / module
         known = {tuple(line.split()[:2]) for line in (folder / "go.sum").read_text().splitlines()}
         wanted = set(

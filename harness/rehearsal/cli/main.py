@@ -18,6 +18,7 @@ from rehearsal.cli import (
     cluster_commands,
     e2e_commands,
     environment_commands,
+    observing_commands,
     pipeline_commands,
     report_commands,
     shop_commands,
@@ -46,6 +47,8 @@ rehearsal.add_command(stack_commands.diff)
 rehearsal.add_command(stack_commands.prepare)
 rehearsal.add_command(shop_commands.seed)
 rehearsal.add_command(shop_commands.shop)
+rehearsal.add_command(observing_commands.trace)
+rehearsal.add_command(observing_commands.logs)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
 rehearsal.add_command(pipeline_commands.pipeline)

@@ -54,6 +54,7 @@ async def _walk(opened: Workshop, user: str) -> int:
         async for hop in walk.hops():
             click.echo(f"{hop.seconds * 1000:8.0f} ms  {hop.what}: {hop.said}")
             last = hop
+        click.echo(f"`rehearsal trace {walk.trace_id}` shows what the shop did for it")
     good = last is not None and last.good
     click.echo(f"the order was {GOOD_END}" if good else "the order did not get through")
     return ExitCode.PASS if good else ExitCode.FAIL

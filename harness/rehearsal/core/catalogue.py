@@ -54,6 +54,8 @@ class Versions(_Strict):
     kube_state_metrics: Version
     local_path_provisioner: Version
     prometheus: Version
+    otelcol: Version
+    victoria_logs: Version
     debian: str
 
 
@@ -76,6 +78,8 @@ class Ports(_Strict):
     echo: Port
     prometheus: Port
     alertmanager: Port
+    logs: Port
+    traces: Port
 
 
 class NodePorts(_Strict):
@@ -89,6 +93,8 @@ class NodePorts(_Strict):
     echo: NodePort
     prometheus: NodePort
     alertmanager: NodePort
+    logs: NodePort
+    traces: NodePort
 
 
 class Network(_Strict):

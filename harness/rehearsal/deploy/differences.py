@@ -78,6 +78,7 @@ RULES = (
     Rule("secrets", "values are made at `up` and never pass through Tilt", "Secret"),
     Rule("endpoints", "the managed services are elsewhere", "Service", r"spec\.externalName", "default"),
     Rule("issuer", "tokens are those of the Keycloak here", "ConfigMap", r"data\.ISSUER_URL"),
+    Rule("tracing", "production's guide has no collector", "ConfigMap", r"data\.OTLP_ENDPOINT"),
     Rule("harness-client", "the harness asks for tokens, too", "ConfigMap", r"data\.AUTHORIZED_PARTIES"),
     Rule(
         "registry-servers",

@@ -21,6 +21,9 @@ SUPPLIED = {
     "rehearsal/prometheus": "prometheus-server",
     "rehearsal/alertmanager": "alertmanager",
     "rehearsal/exporters": "exporters",
+    "rehearsal/collector": "collector",
+    "rehearsal/victoria-logs": "victoria-logs-server",
+    "rehearsal/zipkin": "zipkin",
 }
 
 
@@ -45,6 +48,8 @@ class Locality:
                 ("payment-sandbox", "http"): ports.sandbox,
                 ("prometheus", "http"): ports.prometheus,
                 ("alertmanager", "http"): ports.alertmanager,
+                ("victoria-logs", "http"): ports.logs,
+                ("zipkin", "http"): ports.traces,
             },
         )
 

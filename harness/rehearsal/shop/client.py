@@ -64,10 +64,13 @@ class HttpShop:
         self._client = client
         self._tokens = tokens
 
-    async def place_order(self, user: str, lines: Sequence[Line], *, key: str) -> Answer:
-        """Place an order under an idempotency key."""
+    async def place_order(
+        self, user: str, lines: Sequence[Line], *, key: str, traceparent: str = ""
+    ) -> Answer:
+        """Place an order under an idempotency key, in a trace of the caller's if one is named."""
         content = {"lines": [{"product_id": one.product_id, "quantity": one.quantity} for one in lines]}
-        return await self._as(user, "POST", "/api/orders", json=content, headers={"Idempotency-Key": key})
+        headers = {"Idempotency-Key": key} | ({"traceparent": traceparent} if traceparent else {})
+        return await self._as(user, "POST", "/api/orders", json=content, headers=headers)
 
     async def order(self, user: str, order_id: str) -> Answer:
         """Get one order."""

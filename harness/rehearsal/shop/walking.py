@@ -6,8 +6,9 @@ Times of the hops inside of the shop are those of its own history; everything el
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from time import monotonic
@@ -36,8 +37,8 @@ class Counter(Protocol):
     async def anonymous(self, method: str, path: str) -> Answer:
         """Ask without a token."""
 
-    async def place_order(self, user: str, lines: list[Line], *, key: str) -> Answer:
-        """Place an order under an idempotency key."""
+    async def place_order(self, user: str, lines: list[Line], *, key: str, traceparent: str) -> Answer:
+        """Place an order under an idempotency key, in the caller's trace."""
 
     async def order(self, user: str, order_id: str) -> Answer:
         """Get one order."""
@@ -65,6 +66,8 @@ class Walk:
     product_id: str
     key: str
     end_seconds: float  # how long the order may take to its end
+    # Of the order; the shop records it whatever share it samples of others.
+    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     async def hops(self) -> AsyncIterator[Hop]:
         """Yield the hops as they are gone; the first that is not good is the last.
@@ -76,13 +79,17 @@ class Walk:
         if looked.kind is not Kind.OK:
             return
         lines = [Line(self.product_id, 1)]
-        placed, seconds = await _timed(self.shop.place_order(self.user, lines, key=self.key))
+        asking = self.shop.place_order(self.user, lines, key=self.key, traceparent=self._traceparent())
+        placed, seconds = await _timed(asking)
         yield _hop("place the order", seconds, placed)
         if placed.kind is not Kind.OK:
             return
         order_id = str(placed.body["order_id"])
         async for hop in self._inside(order_id):
             yield hop
+
+    def _traceparent(self) -> str:
+        return f"00-{self.trace_id}-{secrets.token_hex(8)}-01"
 
     async def _inside(self, order_id: str) -> AsyncIterator[Hop]:
         order, seconds = await _timed(self._followed(order_id))

@@ -23,6 +23,7 @@ _YARN_VERSION = "4.9.3"  # package.json of Tilt's interface: packageManager
 _KUBERNETES_DISK_BYTES = 6 << 30  # modules, compiled packages and programs on a machine that has none
 _COREDNS_DISK_BYTES = 3 << 30
 _PROMETHEUS_DISK_BYTES = 3 << 30
+_OBSERVING_DISK_BYTES = 3 << 30
 _KUBERNETES_PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -63,6 +64,8 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
         kubernetes_recipe(toolchain_folder / "kubernetes", versions, go),
         coredns_recipe(toolchain_folder / "coredns", versions, go),
         prometheus_recipe(toolchain_folder / "prometheus", versions, go),
+        collector_recipe(toolchain_folder / "otelcol", versions, go),
+        victoria_logs_recipe(toolchain_folder / "victoria-logs", versions, go),
         tilt.TiltPagesRecipe(versions.tilt, toolchain_folder / "tilt", go, node, _YARN_VERSION),
         tilt.TiltRecipe(versions.tilt, toolchain_folder / "tilt", go),
     ]
@@ -165,6 +168,32 @@ def prometheus_recipe(module: Path, versions: Versions, toolchain: Toolchain) ->
         targets=(target,),
         toolchain=toolchain,
         disk_bytes=_PROMETHEUS_DISK_BYTES,
+    )
+
+
+def collector_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> GoRecipe:
+    """Return the recipe of the OpenTelemetry collector, whose program lies in the wrapper module itself."""
+    return GoRecipe(
+        name="otelcol",
+        version=versions.otelcol,
+        module=module,
+        targets=(Target({"rehearsal.local/otelcol": "otelcol"}, {"main.version": versions.otelcol}),),
+        toolchain=toolchain,
+        disk_bytes=_OBSERVING_DISK_BYTES,
+    )
+
+
+def victoria_logs_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> GoRecipe:
+    """Return the recipe of VictoriaLogs."""
+    package = "github.com/VictoriaMetrics/VictoriaMetrics"
+    stamps = {f"{package}/lib/buildinfo.Version": f"victoria-logs-v{versions.victoria_logs}"}
+    return GoRecipe(
+        name="victoria-logs",
+        version=versions.victoria_logs,
+        module=module,
+        targets=(Target({f"{package}/app/victoria-logs": "victoria-logs"}, stamps),),
+        toolchain=toolchain,
+        disk_bytes=_OBSERVING_DISK_BYTES,
     )
 
 

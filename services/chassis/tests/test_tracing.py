@@ -42,7 +42,7 @@ def test_an_oversized_state_is_dropped() -> None:
 
 @pytest.mark.parametrize("make_parent", [lambda: parse(PARENT), lambda: None])
 def test_without_an_endpoint_nothing_is_recorded(make_parent: Callable[[], TraceContext | None]) -> None:
-    _, span = make_tracer("s", "1", None, 1.0).start(make_parent(), "server")
+    _, span = make_tracer("s", "1", None, lambda: 1.0).start(make_parent(), "server")
     assert span is None
 
 
@@ -56,6 +56,24 @@ async def test_a_requests_span_reaches_the_collector_under_its_route() -> None:
         [span] = spans_of(collector)
         assert (span.name, span.kind) == ("GET unmatched", "server")
         assert (span.trace, span.parent) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+
+
+async def test_a_changed_share_is_in_force_at_once() -> None:
+    share = 0.0
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: share)
+        for share in (0.0, 1.0):
+            context, span = tracer.start(None, "server")
+            assert (context.sampled, span is not None) == (bool(share), bool(share))
+        tracer.close()
+
+
+async def test_a_parent_that_is_not_sampled_has_no_recorded_child() -> None:
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        context, span = tracer.start(parse(PARENT[:-1] + "0"), "server")
+        assert (context.trace_id, context.sampled, span) == (PARENT.split("-")[1], False, None)
+        tracer.close()
 
 
 async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
@@ -73,7 +91,7 @@ async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
 async def test_memory_stays_bounded_while_the_collector_is_gone() -> None:
     with fault_server() as collector:
         collector.stop_listening()
-        tracer = make_tracer("s", "1", endpoint_of(collector), 1.0)
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
         for _ in range(tracing._QUEUE_SPANS * 3):
             _, span = tracer.start(None, "server")
             assert span is not None

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 from mambogo_chassis.service import Service
+from mambogo_chassis.tracing import Tracer
 from prometheus_client import generate_latest
 
 from mambogo_gateway.auth import Principal, TokenRefusedError
@@ -314,6 +315,7 @@ async def rig(
     config: GatewayConfig | None = None,
     store: LimiterStore | None = None,
     service: Service[GatewaySettings] | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Rig]:
     """A gateway in front of one pod per script; afterwards nothing may be left in flight.
 
@@ -326,6 +328,7 @@ async def rig(
     verifier = ListedTokens()
     given = service
     service = given or service_for_tests()
+    service.tracer = tracer or service.tracer
     server, gateway = make_server(
         service,
         config or configuration(),

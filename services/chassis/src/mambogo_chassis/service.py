@@ -67,7 +67,7 @@ class Service(Generic[S]):
         self.lifecycle = Lifecycle()
         self.supervisor = Supervisor()
         self.health = Health(self.lifecycle, self.supervisor)
-        self.tracer: Tracer = _tracer(settings.current)
+        self.tracer: Tracer = _tracer(settings)
         self.verifier: TokenVerifier | None = None
         self._writer = writer
         self._resources: list[tuple[str, ResourceFactory]] = []
@@ -281,11 +281,12 @@ def _fixed_addresses(settings: ServiceSettings) -> dict[str, list[str]]:
     return addresses
 
 
-def _tracer(settings: ServiceSettings) -> Tracer:
+def _tracer(live: LiveSettings[S]) -> Tracer:
+    settings = live.current
     return make_tracer(
         settings.application_name,
         settings.version,
         settings.otlp_endpoint,
-        settings.trace_sample_ratio,
+        lambda: live.current.trace_sample_ratio,
         settings.instance_host,
     )

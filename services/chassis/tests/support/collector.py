@@ -26,7 +26,7 @@ class Seen:
 
 def tracer_to(server: FaultServer) -> Tracer:
     """A tracer that records what its parents' traces do, and nothing else."""
-    return make_tracer("tests", "1", endpoint_of(server), 0.0)
+    return make_tracer("tests", "1", endpoint_of(server), lambda: 0.0)
 
 
 def endpoint_of(server: FaultServer) -> str:

@@ -10,6 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from mambogo_chassis.tracing import Tracer
+
 from mambogo_gateway import errors
 from mambogo_gateway.accesslog import GatewayLog
 from mambogo_gateway.auth import Authenticator, TokenVerifier
@@ -29,6 +31,7 @@ from mambogo_gateway.proxy.exchange import Exchange
 from mambogo_gateway.proxy.heads import request_id_of
 from mambogo_gateway.resilience.deadlines import seconds_left
 from mambogo_gateway.routing import RouteTable
+from mambogo_gateway.spans import Spans
 
 if TYPE_CHECKING:
     from mambogo_gateway.own import OwnEndpoints
@@ -53,6 +56,7 @@ class Gateway:
         limiter_store: LimiterStore | None,
         observer: RequestObserver,
         access_log: GatewayLog,
+        tracer: Tracer,
     ) -> None:
         self.loop = loop
         self.config = config
@@ -63,6 +67,7 @@ class Gateway:
         self.request_names = FieldNames.of_requests()
         self.response_names = FieldNames.of_responses()
         self.access_log = access_log
+        self.spans = Spans(tracer)
         self.metrics = GatewayMetrics(self, observer)
         self.connections: set[ClientConnection] = set()
         self.in_flight = 0
@@ -175,6 +180,7 @@ class Gateway:
         seconds = self.loop.time() - exchange.started_at
         self.metrics.finished(exchange, seconds)
         self.access_log.finished(exchange, seconds)
+        self.spans.finish(exchange)
 
     def eject(self, upstream: Upstream, pod: Pod) -> None:
         """A connect to a pod failed."""

@@ -120,6 +120,7 @@ def make_server(
         limiter_store=store,
         observer=application.metrics,
         access_log=GatewayLog(settings.application_name, application.access_log),
+        tracer=service.tracer,
     )
     gateway.own_endpoints = OwnEndpoints(application)
     service.metrics.registry.register(gateway.metrics)

@@ -14,7 +14,6 @@ from mambogo_gateway import errors
 from mambogo_gateway.auth import Principal, TokenRefusedError, VerifierUnavailableError
 from mambogo_gateway.errors import Refusal
 from mambogo_gateway.limits.limiter import PENDING, Limiter
-from mambogo_gateway.proxy import heads
 from mambogo_gateway.proxy.outcomes import ANSWERED
 from mambogo_gateway.resilience.deadlines import deadline_value
 
@@ -50,6 +49,7 @@ class Admission:
         "response_bytes",
         "retries",
         "route",
+        "span",
         "started_at",
         "status",
     )
@@ -73,7 +73,7 @@ class Admission:
         self.started_at = now
         self.deadline_at = now + seconds
         self._deadline_ms = deadline_value(time.time(), seconds)
-        self._traceparent = heads.traceparent_of(request)
+        self._traceparent, self.span = gateway.spans.begin(request)
         self._forwarded = client.forwarded_lines(request)
         self._upstream: Upstream = gateway.upstreams.get(route.service)
         self._task: asyncio.Task[None] | None = None

@@ -30,14 +30,14 @@ def new_request_id() -> bytes:
     return b"%016x" % getrandbits(64)
 
 
-def traceparent_of(request: RequestHead) -> bytes:
-    """The client's trace context if it is valid, else the root of a new one that is not sampled.
-
-    The gateway records no span of its own, so the parent is passed on unchanged.
-    """
+def traceparent_of(request: RequestHead) -> bytes | None:
+    """The client's trace context, if there is a valid one."""
     given = request.traceparent
-    if given is not None and _TRACEPARENT.fullmatch(given):
-        return given
+    return given if given is not None and _TRACEPARENT.fullmatch(given) else None
+
+
+def new_traceparent() -> bytes:
+    """The root of a trace that is not sampled."""
     return b"00-%032x-%016x-00" % (getrandbits(128) | 1, getrandbits(64) | 1)
 
 
