@@ -65,6 +65,6 @@ def _of_request(request_id: str, spans: SpanStore, logs: LogStore) -> Trail:
         raise ConfigurationError(
             "ID_UNKNOWN",
             f"neither a span nor a line of a log has the id {request_id}",
-            hint="Both arrive some seconds late; logs stay for a day, spans until newer ones take their place.",
+            hint="Both arrive some seconds late; logs stay a day, spans until newer ones take their place.",
         )
     return trail
