@@ -52,6 +52,8 @@ WAITING = ("chassis", "testkit")
 # Where the keeper listens that the services' suites share; nobody until the first of them runs.
 KEEPER: dict[str, str] = {}
 TEST_IMAGES = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
+# Which the harness's own tests look at besides.
+OBSERVING_IMAGES = ("victoria-logs-server", "zipkin", "collector")
 
 
 def install(session: nox.Session, lock: str) -> None:
@@ -163,7 +165,7 @@ def tests(session: nox.Session, suite: str) -> None:
     if suite == "harness":
         install(session, "test")
         # Brings an engine up where there is none; the services' suites find the images by their tags.
-        session.run("rehearsal", "supply", "build", *TEST_IMAGES)
+        session.run("rehearsal", "supply", "build", *TEST_IMAGES, *OBSERVING_IMAGES)
         session.run("pytest", "-m", "not cluster", "-n", "2", *session.posargs)
         return
     install_services(session)

@@ -231,6 +231,7 @@ def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
     assert groups["eureka"] == groups["config-server"] == {"platform"}
     assert groups["postgres"] == groups["kafka"] == groups["redis"] == groups["keycloak"] == {"data"}
     assert groups["prometheus"] == groups["alertmanager"] == groups["node-exporter"] == {"monitoring"}
+    assert groups["otel-collector"] == groups["victoria-logs"] == groups["zipkin"] == {"monitoring"}
     assert groups["settings"] == {"setup"}
     assert set() not in groups.values()
 
@@ -247,6 +248,14 @@ def test_the_edge_starts_from_the_inside_out(stack: dict[str, Any]) -> None:
 def test_the_shop_s_addresses_are_the_edge_s(stack: dict[str, Any]) -> None:
     links = [one["URL"]["Host"] for one in _named(stack, "cdn")["DeployTarget"]["Links"]]
     assert links == ["127.0.0.1:8080", "mambogo.localhost:8443"]
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("victoria-logs", "127.0.0.1:9428/select/vmui/"), ("zipkin", "127.0.0.1:9411/zipkin/")]
+)
+def test_logs_and_traces_have_a_page(stack: dict[str, Any], name: str, page: str) -> None:
+    [link] = [one["URL"] for one in _named(stack, name)["DeployTarget"]["Links"]]
+    assert link["Host"] + link["Path"] == page
 
 
 def test_an_autoscaler_comes_and_goes_with_its_service(stack: dict[str, Any]) -> None:

@@ -25,11 +25,23 @@ pytestmark = [pytest.mark.engine, pytest.mark.enable_socket]
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 UID = 65532
-RUNNING = ("postgres", "redis", "kafka", "keycloak", "eureka", "config-server", "registry", "nginx")
-JAVA = ("kafka", "keycloak", "eureka", "config-server")
+RUNNING = (
+    "postgres",
+    "redis",
+    "kafka",
+    "keycloak",
+    "eureka",
+    "config-server",
+    "registry",
+    "nginx",
+    "victoria-logs-server",
+    "zipkin",
+    "collector",
+)
+JAVA = ("kafka", "keycloak", "eureka", "config-server", "zipkin")
 # Keycloak needs a database; the services' suites start it as these are started here. NGINX listens where its
-# deployment tells it to.
-ALONE = tuple(name for name in RUNNING if name not in ("keycloak", "nginx"))
+# deployment tells it to, and the collector collects what its deployment says (`test_collector.py`).
+ALONE = tuple(name for name in RUNNING if name not in ("keycloak", "nginx", "collector"))
 ENVIRONMENT = {"postgres": {"POSTGRES_PASSWORD": "of-this-test-only"}}
 # A loaded machine takes a minute for a JVM that needs two seconds of CPU.
 HEALTHY_SECONDS = 240.0
