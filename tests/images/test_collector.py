@@ -62,10 +62,20 @@ WARNING = {
     "message": 'an "odd" price',
     "trace_id": TRACE,
 }
+EDGE = {
+    "time": "2026-01-01T12:00:00+00:00",
+    "service": "cdn",
+    "method": "GET",
+    "path": "/api/products",
+    "status": 200,
+    "duration_seconds": 0.007,
+    "request_id": "request-1",
+}
 # What a runtime writes: time, stream, whether the line is whole (F) or goes on (P), and the line.
 LINES = (
     f"{_at(110)} stdout F {json.dumps(ACCESS)}",
     f"{_at(210)} stdout F {json.dumps(WARNING)}",
+    f"{_at(220)} stdout F {json.dumps(EDGE)}",
     f"{_at(300)} stderr P half a li",
     f"{_at(301)} stderr F ne of text",
     f"{_at(400)} stderr F {{not json}}",
@@ -200,8 +210,9 @@ def lines(observed: Observed) -> tuple[LogLine, ...]:
 
 def test_each_line_is_there_once_and_says_whose_it_is(lines: tuple[LogLine, ...]) -> None:
     assert [line.message for line in lines] == [
-        "POST /api/orders 201 in 12.345 ms",
+        "POST /api/orders 201 in 12.3 ms",
         'an "odd" price',
+        "GET /api/products 200 in 7 ms",
         "half a line of text",
         "{not json}",
     ]
@@ -238,7 +249,8 @@ def test_a_span_s_trail_has_the_lines_of_its_trace(observed: Observed, lines: tu
     [span] = trail.spans
     assert (span.service, span.kind, span.seconds, span.failed) == ("order-service", "server", 0.005, True)
     assert span.attributes["http.route"] == "/api/orders"
-    assert trail.lines == lines[:2]
+    # The edge's line has the request's id alone.
+    assert trail.lines == lines[:3]
 
 
 def test_the_configuration_names_only_what_the_program_has() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.observe.following import Trail, follow
@@ -30,6 +32,13 @@ def test_a_trace_that_was_not_sampled_has_its_lines() -> None:
 
 def test_a_trace_that_logged_nothing_has_its_spans() -> None:
     assert follow(TRACE, SPANS, FakeLogs()) == Trail(TRACE, SPANS.stored[TRACE], ())
+
+
+def test_a_line_of_who_knows_the_request_s_id_alone_belongs_to_it() -> None:
+    edge = replace(line("GET /", at_ms=1), container="cdn", fields={"request_id": "request-1"})
+    foreign = replace(edge, fields={"request_id": "request-2"})
+    trail = follow(TRACE, SPANS, FakeLogs((*LOGS.stored, edge, foreign)))
+    assert trail.lines == (LOGS.stored[0], edge, LOGS.stored[1])
 
 
 def test_a_request_id_that_looks_like_a_trace_s_is_found() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
-from rehearsal.observe.logs import VictoriaLogs, of_container, of_request, of_trace
+from rehearsal.observe.logs import VictoriaLogs, of_container, of_requests, of_trace
 from rehearsal.observe.spans import Zipkin
 
 from tests.observe.worlds import TRACE
@@ -146,7 +146,7 @@ def test_spans_that_are_none_are_an_error_of_the_harness() -> None:
 
 
 def test_a_question_quotes_what_it_is_given() -> None:
-    assert of_request('a" or *') == 'request_id:="a\\" or *"'
+    assert of_requests(['a" or *', "b"]) == 'request_id:in("a\\" or *","b")'
 
 
 def test_a_container_s_question_has_only_the_filters_that_are_asked_for() -> None:

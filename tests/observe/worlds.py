@@ -37,11 +37,12 @@ class FakeSpans:
 
 @dataclass
 class FakeLogs:
-    """`LogStore`, in memory: it understands the questions for one field's value."""
+    """`LogStore`, in memory: it understands the questions for one field's value, or one of some."""
 
     stored: tuple[LogLine, ...] = ()
 
     def lines(self, question: str, limit: int) -> tuple[LogLine, ...]:
-        asked = re.fullmatch(r'(\w+):="([^"]*)"', question)
+        asked = re.fullmatch(r'(\w+):(?:=|in\()("[^"]*"(?:,"[^"]*")*)\)?', question)
         assert asked is not None
-        return tuple(one for one in self.stored if one.fields.get(asked[1]) == asked[2])[-limit:]
+        values = re.findall(r'"([^"]*)"', asked[2])
+        return tuple(one for one in self.stored if one.fields.get(asked[1]) in values)[-limit:]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from rehearsal.core.errors import ConfigurationError
-from rehearsal.observe.logs import LogLine, LogStore, of_request, of_trace
+from rehearsal.observe.logs import LogLine, LogStore, of_requests, of_trace
 from rehearsal.observe.spans import Span, SpanStore
 
 MOST_LINES = 2000  # an order has some twenty; a loop of retries must not fill a terminal for ever
@@ -47,12 +47,24 @@ def follow(wanted: str, spans: SpanStore, logs: LogStore) -> Trail:
 
 
 def _of_trace(trace_id: str, spans: SpanStore, logs: LogStore) -> Trail | None:
-    found = Trail(trace_id, spans.spans(trace_id), logs.lines(of_trace(trace_id), MOST_LINES))
-    return found if found.spans or found.lines else None
+    recorded, said = spans.spans(trace_id), logs.lines(of_trace(trace_id), MOST_LINES)
+    lines = (*said, *_of_the_edge(said, logs))
+    if not recorded and not lines:
+        return None
+    return Trail(trace_id, recorded, tuple(sorted(lines, key=lambda line: line.at)))
+
+
+def _of_the_edge(said: tuple[LogLine, ...], logs: LogStore) -> tuple[LogLine, ...]:
+    """Return lines of who knows the request's id alone: the cache reads it from the gateway's answer."""
+    request_ids = sorted({line.fields["request_id"] for line in said if "request_id" in line.fields})
+    if not request_ids:
+        return ()
+    found = logs.lines(of_requests(request_ids), MOST_LINES)
+    return tuple(line for line in found if "trace_id" not in line.fields)
 
 
 def _of_request(request_id: str, spans: SpanStore, logs: LogStore) -> Trail:
-    lines = logs.lines(of_request(request_id), MOST_LINES)
+    lines = logs.lines(of_requests([request_id]), MOST_LINES)
     traces = sorted({line.fields["trace_id"] for line in lines if "trace_id" in line.fields})
     if len(traces) > 1:
         raise ConfigurationError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -98,9 +98,9 @@ def of_trace(trace_id: str) -> str:
     return f"trace_id:={_quoted(trace_id)}"
 
 
-def of_request(request_id: str) -> str:
-    """Return the question for all lines under a request's id."""
-    return f"request_id:={_quoted(request_id)}"
+def of_requests(request_ids: Iterable[str]) -> str:
+    """Return the question for all lines under one of some requests' ids."""
+    return f"request_id:in({','.join(_quoted(one) for one in request_ids)})"
 
 
 def of_container(container: str, *, since: str, text: str) -> str:
