@@ -181,7 +181,14 @@ def tests(session: nox.Session, suite: str) -> None:
 def cluster_tests(session: nox.Session) -> None:
     """Test the project's own cluster, which `nox -s up` brought up."""
     install(session, "test")
-    session.run("pytest", "tests/live", "-m", "cluster", *session.posargs)
+    session.run("pytest", "tests/live", "-m", "cluster and not pipeline", *session.posargs)
+
+
+@nox.session(default=False)
+def pipeline_tests(session: nox.Session) -> None:
+    """Deploy on the project's own cluster by the workflow's steps, then put back what was there: minutes."""
+    install(session, "test")
+    session.run("pytest", "tests/live", "-m", "pipeline", *session.posargs)
 
 
 @nox.session(default=False)

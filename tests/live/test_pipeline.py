@@ -29,7 +29,7 @@ from tests.live.bench import Bench
 from tests.workflows.steps import ROOT, named, run_script
 
 # Its first session makes an environment, and its images may have to be built anew.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.pipeline, pytest.mark.timeout(3600)]
 
 _OWN_IMAGES = {name for one in RELEASED if one.folder for name in (one.name, *one.also)}
 _KINDS = "deployments,statefulsets,jobs,services,configmaps,secrets,serviceaccounts,hpa,pdb,networkpolicies"
