@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.cli.composition import Workshop
+from rehearsal.cluster import record
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
+from rehearsal.core.timing import Timing
+from rehearsal.load.autoscaling.parsing import controller_of
+from rehearsal.load.autoscaling.sampling import Lookout
+from rehearsal.load.autoscaling.stepping import Step
 from rehearsal.load.judging import Objectives
 from rehearsal.shop.accounts import accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
@@ -66,6 +71,7 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
             rate_per_second=flows.load_orders_per_second,
             seconds=flows.load_seconds,
             end_seconds=promised.order_end_seconds,
+            steps=(_step(shop, "order-service"),),
         )
 
     def chaos() -> ChaosStage:
@@ -84,6 +90,23 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
         "load": lambda room: load()(room),
         "chaos": lambda room: chaos()(room),
     }
+
+
+def _step(shop: Workshop, workload: str) -> Step:
+    timing = shop.catalogue.timings[_timing(shop)]
+    return Step(
+        Lookout(shop.api(), NAMESPACE, f"{workload}-hpa", workload),
+        controller_of(timing.controller_manager),
+        float(timing.metrics_resolution_seconds),
+        shop.catalogue.flows.step_orders_per_second,
+        shop.catalogue.objectives.new_pod_seconds,
+    )
+
+
+def _timing(shop: Workshop) -> Timing:
+    """Return the pace of the controller of the cluster that is there."""
+    made = record.load(shop.paths.state)
+    return made.spec.timing if made else shop.catalogue.profile(shop.catalogue.cluster.default_profile).timing
 
 
 def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:

@@ -75,7 +75,7 @@ def render_replicas(looks: Sequence[Replicas]) -> Iterator[str]:
     yield from _lines("desired", axis, replicas, looks, lambda one: one.desired)
     yield from _lines("ready", axis, replicas, looks, lambda one: one.ready)
     for number, (name, target) in enumerate(looks[0].targets.items()):
-        yield from _target(f"metric-{number}", name, target, used)
+        yield from _target(f"metric-{number}", f"{name} target {target}", target, used, right=number == 0)
         yield from _lines(f"metric-{number}", axis, used, looks, _usage(name))
     yield from ticks(axis, used.top + LANE)
     yield "</svg>"
@@ -85,10 +85,12 @@ def _usage(name: str) -> Callable[[Replicas], int | None]:
     return lambda one: one.used.get(name)
 
 
-def _target(kind: str, name: str, percent: int, lane: Lane) -> Iterator[str]:
-    y, right = lane.y(percent), WIDTH - RIGHT
-    yield f'<line class="target {kind}" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
-    yield f'<text class="value" x="{right}" y="{y - 4}">{escape(name)} target {percent}</text>'
+def _target(kind: str, text: str, percent: int, lane: Lane, *, right: bool) -> Iterator[str]:
+    """Yield a target's line with its words at one end: two targets often lie close together."""
+    y, end = lane.y(percent), WIDTH - RIGHT
+    place = f'class="value" x="{end}"' if right else f'x="{LEFT + 4}"'
+    yield f'<line class="target {kind}" x1="{LEFT}" x2="{end}" y1="{y}" y2="{y}"/>'
+    yield f'<text {place} y="{y - 4}">{escape(text)}</text>'
 
 
 def _lines(

@@ -61,7 +61,7 @@ STAGES = (
     ),
     StageSpec(
         "load",
-        "Send orders at a fixed rate and follow each of them to its end.",
+        "Drive an HPA over its target and back, then send orders at a fixed rate, each to its end.",
         limit_seconds=10 * _MINUTE_SECONDS,
         needs=("deploy",),
         judges=True,
