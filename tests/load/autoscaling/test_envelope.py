@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.autoscaling.envelope import Envelope, Pace, windows_down
-from rehearsal.load.autoscaling.facts import Behaviour, Controller, Rules, Sample
+from rehearsal.load.autoscaling.facts import Behaviour, Controller, Pod, Rules, Sample, Usage
 
 from tests.load.autoscaling.simulated import AUTOSCALER, PACE, T0, Simulation, course, judged
 
@@ -67,6 +67,22 @@ def test_decision_is_bounded_by_the_speed_of_the_older_rule(asked: int) -> None:
     assert (first.least, first.most, first.explained) == (2, 4, True)
 
 
+def test_decision_is_held_against_the_pods_that_were_there_before_it() -> None:
+    """With the pod that it brought, not measured yet, the formula would have asked for nothing."""
+    pace = replace(PACE, autoscaler=replace(AUTOSCALER, behaviour=Behaviour()))
+    requests = {"cpu": 20, "memory": 1000}
+    old = Pod("", started=T0 - 900, ready=True, ready_changed=T0 - 900, requests=requests)
+
+    def pods(cpu: int, *new: Pod) -> tuple[Pod, ...]:
+        usage = Usage(T0, 10.0, {"cpu": cpu, "memory": 10})
+        return (*(replace(old, name=name, usage=usage) for name in ("a", "b")), *new)
+
+    samples = [Sample(T0, 2, 2, pods(5)), Sample(T0 + 1, 3, 3, pods(20, Pod("c", requests=requests)))]
+    (decision,) = Envelope(pace, samples).decisions()
+
+    assert (decision.most, decision.explained) == (3, True)
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     load_milli=st.floats(0.0, 500.0),
@@ -74,6 +90,9 @@ def test_decision_is_bounded_by_the_speed_of_the_older_rule(asked: int) -> None:
     offset_seconds=st.floats(0.0, 0.99),
     memory_percent=st.integers(5, 45),
 )
+# What the older rule remembers makes it go up once more; idle memory makes it come down in three windows.
+@example(load_milli=47.0, start_seconds=1, offset_seconds=0.0, memory_percent=5)
+@example(load_milli=53.0, start_seconds=1, offset_seconds=0.0, memory_percent=41)
 def test_clean_course_is_never_found_fault_with(
     load_milli: float, start_seconds: int, offset_seconds: float, memory_percent: int
 ) -> None:

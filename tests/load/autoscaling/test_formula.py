@@ -69,6 +69,12 @@ def _hot(number: int, used: int) -> Pod:
         pytest.param(50, [_unready(0, 100), *_used(None, 450, None)[1:]], 3, 3, id="both, change"),
         pytest.param(50, [_unready(0, 100), *_used(None, 2000, None)[1:]], 3, 4, id="both, scale up"),
         pytest.param(50, [_unready(0, 100), *_used(None, 100, 100, None)[1:]], 4, 3, id="both, scale down"),
+        # Not among Kubernetes' own, whose results stay the same without these rules.
+        pytest.param(
+            30, [*_used(630, 630), _unready(2, 900), _unready(3, 900)], 4, 4, id="unready, tolerated"
+        ),
+        pytest.param(150, _used(100, 100, None), 3, 2, id="missing, target over 100"),
+        pytest.param(50, _used(200, 200, 200, None), 2, 2, id="more pods than replicas, never the other way"),
     ],
 )
 def test_formula_gives_what_kubernetes_tests_want(

@@ -65,11 +65,12 @@ def test_older_rule_doubles_or_reaches_four(replicas: int, most: int) -> None:
     assert most_up(_autoscaler(), replicas, Past(), 0.0) == most
 
 
-def test_most_that_was_recommended_in_the_window_is_kept() -> None:
+@pytest.mark.parametrize("behaviour", [None, Behaviour()], ids=["older rule", "behaviour"])
+def test_most_that_was_recommended_in_the_window_is_kept(behaviour: Behaviour | None) -> None:
     past = Past([Moment(100.0, 8), Moment(350.0, 3)])
 
-    assert limited(_autoscaler(), CONTROLLER, 8, 2, past, 390.0) == 8
-    assert limited(_autoscaler(), CONTROLLER, 8, 2, past, 401.0) == 3
+    assert limited(_autoscaler(behaviour), CONTROLLER, 8, 2, past, 390.0) == 8
+    assert limited(_autoscaler(behaviour), CONTROLLER, 8, 2, past, 401.0) == 3
 
 
 def test_window_for_going_up_waits_for_the_fewest() -> None:
