@@ -35,7 +35,9 @@ CRITERIA: Final = (
         "Orchestration", "what runs here is production but for explained differences", ("deploy.fidelity",)
     ),
     Criterion("Orchestration", "killed pods come back, and the shop with them", ("chaos.recovery",)),
-    Criterion("Orchestration", "autoscalers scale up and down as their targets ask"),
+    Criterion(
+        "Orchestration", "autoscalers scale up and down as their targets ask", ("load.scaled", "load.down")
+    ),
     Criterion("CI/CD", "services promise what is committed", ("contract.drift",)),
     Criterion(
         "CI/CD",
@@ -70,7 +72,7 @@ CRITERIA: Final = (
     Criterion("Recovery", "every order ends, whatever failed", ("chaos.stuck", "chaos.ended")),
     Criterion("Recovery", "the shop recovers from every fault in time", ("chaos.recovery",)),
     Criterion("Recovery", "a backup can be restored"),
-    Criterion("Cost", "no more pods run than load asks for"),
+    Criterion("Cost", "no more pods run than load asks for", ("load.formula",)),
 )
 
 
