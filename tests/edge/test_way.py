@@ -6,6 +6,7 @@ import json
 
 import httpx
 import pytest
+from rehearsal.core.waiting import NotYet, wait_until
 from rehearsal.deploy.certificates import EDGE_HOST
 
 from tests.edge.bench import Edge
@@ -58,6 +59,14 @@ def test_an_answer_that_does_not_come_is_said_in_the_shop_s_form(edge: Edge, pat
 
 def test_the_log_says_neither_query_nor_credentials(edge: Edge, path: str) -> None:
     edge.ask(f"{path}?word=unsaid", Authorization="Bearer unsaid", Cookie="unsaid")
-    line = next(one for one in edge.cdn.logs().decode().splitlines() if path in one)
+
+    def probe() -> str:
+        # It is written when the answer has left, and then has to come through the engine.
+        for one in edge.cdn.logs().decode().splitlines():
+            if path in one:
+                return str(one)
+        raise NotYet("no line of it")
+
+    line = wait_until("its line in the log", probe, timeout_seconds=60.0, hint="`docker logs` of the cache")
     assert json.loads(line)["cache"] == "PASS"
     assert "unsaid" not in line
