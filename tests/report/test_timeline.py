@@ -71,6 +71,13 @@ def test_fault_is_drawn_from_its_start_to_its_end() -> None:
     assert ends == pytest.approx((line[2][0], line[6][0]), abs=0.2)  # each number is rounded to a tenth
 
 
+def test_faults_are_numbered_because_their_titles_would_overlap() -> None:
+    drawing = _drawn(STEADY, FaultMade("kill one", 1002.0, 1003.0), FaultMade("kill all", 1004.0, 1006.0))
+    texts = [one.text for one in drawing.iter("text")]
+
+    assert [one for one in texts if one in ("1", "2")] == ["1", "2"]
+
+
 def test_drawing_says_in_words_what_it_shows() -> None:
     said = _drawn(STEADY, FaultMade("kill all", 1002.0, 1006.0)).get("aria-label")
 

@@ -93,6 +93,11 @@ def _timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
         '<p class="legend">Dashed: orders offered. Line: orders accepted. Below: the time in which 95 % of '
         "them were answered. Hatched: a fault was at work.</p>"
     )
+    if report.faults:
+        yield '<ol class="legend">'
+        for fault in report.faults:
+            yield f"<li>{_text(fault.title)}, {duration(fault.end - fault.start)}</li>"
+        yield "</ol>"
     yield "</section>"
 
 
