@@ -19,6 +19,7 @@ import pytest
 from rehearsal.cluster.record import Record
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.paths import Paths
+from rehearsal.core.waiting import NotYet, wait_until
 from rehearsal.deploy.manifests import PRODUCTION, Manifest, containers, identity
 from rehearsal.deploy.publishing import RELEASED
 from rehearsal.deploy.releasing import Step, read_steps
@@ -66,9 +67,25 @@ class Pipeline:
 
     def call(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl."""
-        argv = [str(self.kubectl), f"--context={self.context}", *arguments]
-        ended = subprocess.run(
-            argv,
+        ended = self._kubectl(*arguments, stdin=stdin)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def replace(self, one: Manifest) -> None:
+        """Replace an object; its controller may change it meanwhile, then the newer one is replaced."""
+
+        def probe() -> bool:
+            ended = self._kubectl("replace", "--filename=-", stdin=json.dumps(one))
+            if "(Conflict)" in ended.stderr:
+                raise NotYet(ended.stderr)
+            assert ended.returncode == 0, ended.stderr
+            return True
+
+        wait_until(identity(one), probe, timeout_seconds=60.0, hint="Who changes it all the time?")
+
+    def _kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.kubectl), f"--context={self.context}", *arguments],
             input=stdin,
             env=dict(self.env),
             capture_output=True,
@@ -76,16 +93,15 @@ class Pipeline:
             check=False,
             timeout=_KUBECTL_SECONDS,
         )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
 
     def put_back(self, before: Mapping[str, Manifest], steps: Sequence[Step]) -> None:
         """Make everything that a release applies what it was before, and wait until it is."""
         touched = {identity(one) for step in steps for one in step.objects}
         old = [one for name, one in before.items() if name in touched]
         jobs = [_without_its_run(one) for one in old if one["kind"] == "Job"]
-        rest = [_bare(one) for one in old if one["kind"] != "Job"]
-        self.call("replace", "--filename=-", stdin=_as_list(rest))
+        for one in old:
+            if one["kind"] != "Job":
+                self.replace(_bare(one))
         for job in jobs:
             self.call("delete", f"job/{job['metadata']['name']}", f"--namespace={PRODUCTION}")
         self.call("create", "--filename=-", stdin=_as_list(jobs))

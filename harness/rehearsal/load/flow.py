@@ -22,6 +22,8 @@ from rehearsal.shop.history import History
 
 ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
 _LONGEST_RETRY_SECONDS = 4.0
+_LONGEST_POLL_SECONDS = 4.0
+_SLOWER = 1.3  # from one look to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class FlowPlan:
     patience_seconds: float = 60.0  # how long a shopper asks again for a clear answer
     end_seconds: float = 60.0  # how long after its acknowledgement an order may take to its end
     retry_seconds: float = 0.5  # before a shopper asks again, doubled each time
-    poll_seconds: float = 0.5  # how often a shopper looks what became of an order
+    poll_seconds: float = 0.5  # until a shopper first looks what became of an order, then less and less often
     scarce: str = ""  # a product that runs out while it is bought
     scarce_every: int = 4  # an order in so many is for one of it
     repeat_every: int = (
@@ -169,9 +171,11 @@ class Flow:
 
     async def _follow(self, one: Placed) -> None:
         bound = self.now + self.plan.end_seconds
-        attempt = 0
+        attempt, pause = 0, self.plan.poll_seconds
         while one.state not in ENDS:
-            await asyncio.sleep(self.plan.poll_seconds)
+            await asyncio.sleep(pause)
+            # While something is away, everybody waits: at the first pace they would be a load of their own.
+            pause = min(_SLOWER * pause, _LONGEST_POLL_SECONDS)
             attempt += 1
             said = {"process": one.user, "op_id": one.op_id, "f": "get_order", "attempt": attempt}
             self.history.append(type="invoke", value={"order_id": one.order_id}, **said)
