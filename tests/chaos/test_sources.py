@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from rehearsal.chaos import topics
 from rehearsal.chaos.sources import ClusterSource
 from rehearsal.chaos.topics import Topics
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -43,6 +44,16 @@ def test_query_is_asked_of_the_service_s_own_database(tmp_path: Path) -> None:
 def test_database_that_does_not_answer_is_said(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentNotReadyError, match='pods "postgres-0" not found'):
         _source(tmp_path, "echo 'pods \"postgres-0\" not found'; exit 1").rows("payment", "SELECT 1")
+
+
+def test_broker_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "_KAFKA_SECONDS", 0.3)
+    nobody = Topics("127.0.0.1:9")
+
+    with pytest.raises(EnvironmentNotReadyError, match="orders was not read to its end"):
+        list(nobody.read("orders"))
+    with pytest.raises(EnvironmentNotReadyError, match="inventory, payments was not read"):
+        nobody.lag("order-service", ["inventory", "payments"])
 
 
 @contextmanager

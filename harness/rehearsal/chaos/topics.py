@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 
@@ -29,7 +29,7 @@ class Topics:
 
         Raises EnvironmentNotReadyError when the broker does not give all of them.
         """
-        with closing(self._consumer(_GROUP)) as consumer:
+        with closing(self._consumer(_GROUP)) as consumer, _explained(topic):
             left = _ends(consumer, topic)
             consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in left])
             while left:
@@ -44,8 +44,11 @@ class Topics:
                     del left[partition]
 
     def lag(self, group: str, topics: Sequence[str]) -> int:
-        """Return how many records of some topics a consumer group has not taken yet."""
-        with closing(self._consumer(group)) as consumer:
+        """Return how many records of some topics a consumer group has not taken yet.
+
+        Raises EnvironmentNotReadyError when the broker does not say.
+        """
+        with closing(self._consumer(group)) as consumer, _explained(", ".join(topics)):
             places = [
                 TopicPartition(topic, partition) for topic in topics for partition in _ends(consumer, topic)
             ]
@@ -62,12 +65,24 @@ class Topics:
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     """The end of each partition that has records."""
     found = {}
-    for partition in consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic].partitions:
+    known = consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic]
+    if known.error:
+        # One that nobody knows has no partitions: it would pass for an empty one.
+        raise _unread(topic, str(known.error))
+    for partition in known.partitions:
         place = TopicPartition(topic, partition)
         start, end = consumer.get_watermark_offsets(place, timeout=_KAFKA_SECONDS)
         if end > start:
             found[partition] = end
     return found
+
+
+@contextmanager
+def _explained(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise _unread(topic, str(error)) from error
 
 
 def _unread(topic: str, why: str) -> EnvironmentNotReadyError:
