@@ -152,4 +152,4 @@ def judged(given: Course, promise: Promise = PROMISE) -> dict[str, Check]:
 
 def changed(**fields: object) -> dict[str, Check]:
     """Judge a clean course with some of its facts replaced."""
-    return judged(replace(course(), **fields))  # type: ignore[arg-type]
+    return judged(replace(course(), **fields))  # type: ignore[arg-type]  # fields by name

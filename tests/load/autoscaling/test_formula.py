@@ -20,7 +20,7 @@ OLD, YOUNG = NOW - 3600.0, NOW - 10.0
 def _pod(number: int, used: int | None, request: int = 1000, **said: object) -> Pod:
     usage = None if used is None else Usage(NOW, 60.0, {"cpu": used})
     facts: dict[str, object] = {"started": OLD, "ready": True, "ready_changed": OLD} | said
-    return Pod(f"pod-{number}", requests={"cpu": request}, usage=usage, **facts)  # type: ignore[arg-type]
+    return Pod(f"pod-{number}", requests={"cpu": request}, usage=usage, **facts)  # type: ignore[arg-type]  # fields by name
 
 
 def _autoscaler(percent: int, least: int = 1, most: int = 100, **more: int) -> Autoscaler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from rehearsal.load.autoscaling.points import points
 from rehearsal.load.autoscaling.sampling import Lookout
 from rehearsal.load.autoscaling.stepping import Step, run
 from rehearsal.load.flow import Flow, FlowPlan
+from rehearsal.shop.answers import Answer
+from rehearsal.shop.client import Line
 from rehearsal.shop.history import History
 
 from tests.load.autoscaling.objects import FakeReader
@@ -29,7 +31,7 @@ class Growing(FakeShop):
         super().__init__()
         self.reader, self.after, self.grown = reader, after, grown
 
-    async def place_order(self, user, lines, *, key):  # type: ignore[no-untyped-def]
+    async def place_order(self, user: str, lines: Sequence[Line], *, key: str) -> Answer:
         """Place an order; a number of them make the HPA ask for more."""
         if self.placements == self.after:
             self.reader.replicas = self.reader.desired = self.grown
@@ -89,7 +91,7 @@ def test_hpa_that_is_not_at_its_least_is_not_loaded(tmp_path: Path) -> None:
 
 def test_answers_carry_the_pods_that_gave_them(tmp_path: Path) -> None:
     class Named(FakeShop):
-        async def order(self, user, order_id):  # type: ignore[no-untyped-def]
+        async def order(self, user: str, order_id: str) -> Answer:
             return replace(await super().order(user, order_id), pod="10.0.0.7:8080")
 
     reader = FakeReader()
