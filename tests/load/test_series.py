@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rehearsal.load.flow import Flow, Placed
-from rehearsal.load.series import points
+from rehearsal.load.series import of_flow
 from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.history import History
 
@@ -18,7 +18,7 @@ OK = Answer(Kind.OK, 201, {"order_id": "1"})
 def _points(folder: Path, *orders: Placed) -> list[dict[str, object]]:
     with History(folder / "h.jsonl") as history:
         flow = Flow(PLAN, FakeShop(), history, list(orders), began_at=1000.25)
-    return [dict(point) for point in points(flow)]
+    return [dict(point) for point in of_flow(flow)]
 
 
 def test_orders_are_counted_in_the_second_in_which_they_were_due(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from rehearsal.core.timing import Timing
 from rehearsal.load.autoscaling.parsing import controller_of
 from rehearsal.load.autoscaling.sampling import Lookout
 from rehearsal.load.autoscaling.stepping import Step
-from rehearsal.load.judging import Objectives
-from rehearsal.shop.accounts import accounts, read_credentials, realm
+from rehearsal.load.journeys.plan import JourneyPlan, Login
+from rehearsal.load.objectives import Objectives
+from rehearsal.shop.accounts import OF_LOAD, accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
 from rehearsal.shop.tokens import PasswordTokens
 from rehearsal.stages.chaos import ChaosStage
@@ -64,13 +65,12 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
         )
 
     def load() -> LoadStage:
-        flows, promised = shop.catalogue.flows, shop.catalogue.objectives
+        promised = shop.catalogue.objectives
         return LoadStage(
             lambda: open_shop(shop),
-            Objectives(promised.order_accepted_ratio, promised.order_p95_seconds),
-            rate_per_second=flows.load_orders_per_second,
-            seconds=flows.load_seconds,
+            Objectives(promised.order_accepted_ratio, promised.order_p95_seconds, promised.page_p95_seconds),
             end_seconds=promised.order_end_seconds,
+            journeys=lambda products, seed: _journeys(shop, products, seed),
             steps=(_step(shop, "order-service"),),
         )
 
@@ -101,6 +101,36 @@ def _step(shop: Workshop, workload: str) -> Step:
         shop.catalogue.flows.step_orders_per_second,
         shop.catalogue.objectives.new_pod_seconds,
     )
+
+
+def _journeys(shop: Workshop, products: tuple[str, ...], seed: int) -> JourneyPlan:
+    credentials, flows = read_credentials(shop.paths.state), shop.catalogue.flows
+    place, every = realm(_token_url(shop), credentials), accounts(credentials)
+    return JourneyPlan(
+        "journeys",
+        _edge(shop),
+        flows.load_shoppers_per_second,
+        flows.load_seconds,
+        products,
+        Login(
+            place.token_url,
+            place.client_id,
+            place.client_secret,
+            every[OF_LOAD[0]].scope,
+            {name: every[name].password for name in OF_LOAD},
+        ),
+        seed,
+        shop.catalogue.objectives.order_end_seconds,
+    )
+
+
+def _edge(shop: Workshop) -> str:
+    return f"http://127.0.0.1:{shop.catalogue.ports.http}"
+
+
+def _token_url(shop: Workshop) -> str:
+    issuer = f"http://127.0.0.1:{shop.catalogue.ports.identity}/realms/{_REALM}"
+    return f"{issuer}/protocol/openid-connect/token"
 
 
 def _timing(shop: Workshop) -> Timing:
@@ -136,11 +166,9 @@ def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:
 
 @asynccontextmanager
 async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
-    ports = shop.catalogue.ports
     credentials = read_credentials(shop.paths.state)
-    issuer = f"http://127.0.0.1:{ports.identity}/realms/{_REALM}"
-    async with http_client(f"http://127.0.0.1:{ports.http}") as client:
-        place = realm(f"{issuer}/protocol/openid-connect/token", credentials)
+    async with http_client(_edge(shop)) as client:
+        place = realm(_token_url(shop), credentials)
         yield HttpShop(client, PasswordTokens(client, place, accounts(credentials)))
 
 

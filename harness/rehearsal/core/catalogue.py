@@ -115,10 +115,11 @@ class Limits(_Strict):
 
 
 class Objectives(_Strict):
-    """What the shop promises of orders."""
+    """What the shop promises of orders, and of what else shoppers ask for."""
 
     order_accepted_ratio: Annotated[float, Field(strict=True, gt=0, le=1)]
     order_p95_seconds: Annotated[float, Field(strict=True, gt=0)]
+    page_p95_seconds: Annotated[float, Field(strict=True, gt=0)]
     order_end_seconds: Annotated[float, Field(strict=True, gt=0)]
     recovery_seconds: Annotated[float, Field(strict=True, gt=0)]
     new_pod_seconds: Annotated[float, Field(strict=True, gt=0)]
@@ -127,7 +128,7 @@ class Objectives(_Strict):
 class Flows(_Strict):
     """What a run offers, on the smallest profile."""
 
-    load_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
+    load_shoppers_per_second: Annotated[float, Field(strict=True, gt=0)]
     load_seconds: Annotated[float, Field(strict=True, gt=0)]
     step_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_orders_per_second: Annotated[float, Field(strict=True, gt=0)]

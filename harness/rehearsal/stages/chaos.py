@@ -81,7 +81,7 @@ class ChaosStage:
                 flow = Flow(plan, shop, history)
                 seen = await run(experiment, flow, self.injector)
             after = await read_lists(shop, OF_CHAOS)
-        series.append(room.run / series.FILE_NAME, flow)
+        series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         if seen.injected is not None:
             end = seen.whole if seen.whole is not None else flow.now
             start = flow.began_at + seen.injected

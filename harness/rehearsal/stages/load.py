@@ -1,9 +1,9 @@
-"""The load stage: steps of load over the targets of HPAs and back, then a steady flow of orders."""
+"""The load stage: steps of load over the targets of HPAs and back, then shoppers at a fixed rate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rehearsal.core.events import step
@@ -13,7 +13,11 @@ from rehearsal.load.autoscaling import sampling, stepping
 from rehearsal.load.autoscaling.points import points
 from rehearsal.load.autoscaling.stepping import Step
 from rehearsal.load.flow import Flow, FlowPlan
-from rehearsal.load.judging import Objectives, judge
+from rehearsal.load.journeys import points as journeys
+from rehearsal.load.journeys.judging import judge
+from rehearsal.load.journeys.plan import JourneyPlan
+from rehearsal.load.journeys.sending import LOG, RECORDS, Send, send
+from rehearsal.load.objectives import Objectives
 from rehearsal.shop.accounts import OF_LOAD
 from rehearsal.shop.history import History
 from rehearsal.shop.stocking import stock_up
@@ -24,22 +28,26 @@ _PRODUCTS = 5
 _UNITS = 1_000_000  # stock never runs out: what is looked at is the way of orders
 
 
+# From the ids of what is on sale, and a seed.
+PlanJourneys = Callable[[tuple[str, ...], int], JourneyPlan]
+
+
 @dataclass(frozen=True, slots=True)
 class LoadStage:
-    """Offers orders at fixed rates."""
+    """Offers orders, and whole journeys of shoppers, at fixed rates."""
 
     open_shop: OpenShops
     objectives: Objectives
-    rate_per_second: float
-    seconds: float
     end_seconds: float
+    journeys: PlanJourneys
+    send: Send = send
     steps: Sequence[Step] = ()
 
     def __call__(self, room: Room) -> None:
         """Offer, follow, judge."""
         for one in self.steps:
             asyncio.run(self._step(room, one))
-        asyncio.run(self._steady(room))
+        self._shoppers(room)
 
     async def _step(self, room: Room, wanted: Step) -> None:
         workload = wanted.lookout.workload
@@ -65,32 +73,22 @@ class LoadStage:
                     flow = Flow(plan, shop, history)
                     course = await stepping.run(wanted, pace, flow, progress.progress)
         sampling.write(samples_file, course.watch.samples)
-        series.append(room.run / series.FILE_NAME, flow)
-        series.append_points(room.run / series.FILE_NAME, points(course))
+        series.append(room.run / series.FILE_NAME, series.of_flow(flow))
+        series.append(room.run / series.FILE_NAME, points(course))
         evidence = (f"{room.stage}/{samples_file.name}", f"{room.stage}/{history_file.name}")
         promise = scaling.Promise(self.objectives, wanted.new_pod_seconds)
         for check in scaling.judge(replace(course, evidence=evidence), promise):
             room.record(check)
 
-    async def _steady(self, room: Room) -> None:
-        history_file = room.folder / "history.jsonl"
-        async with self.open_shop() as shop:
-            products = await stock_up(shop, "load", products=_PRODUCTS, units=_UNITS)
-            plan = FlowPlan(
-                "steady load",
-                self.rate_per_second,
-                self.seconds,
-                OF_LOAD,
-                products,
-                room.seed,
-                end_seconds=self.end_seconds,
-            )
-            with (
-                History(history_file) as history,
-                step(room.emit, "flow", f"{plan.arrivals} orders in {plan.seconds:g} s"),
-            ):
-                flow = Flow(plan, shop, history)
-                await flow.run()
-        series.append(room.run / series.FILE_NAME, flow)
-        for check in judge(plan, flow.orders, self.objectives, (f"{room.stage}/{history_file.name}",)):
+    def _shoppers(self, room: Room) -> None:
+        plan = self.journeys(asyncio.run(self._goods()), room.seed)
+        with step(room.emit, "journeys", f"{len(plan.arrivals)} shoppers in {plan.seconds:g} s"):
+            seen = self.send(plan, room.folder)
+        series.append(room.run / series.FILE_NAME, journeys.points(plan, seen))
+        evidence = (f"{room.stage}/{RECORDS}", f"{room.stage}/{LOG}")
+        for check in judge(plan, seen, self.objectives, evidence):
             room.record(check)
+
+    async def _goods(self) -> tuple[str, ...]:
+        async with self.open_shop() as shop:
+            return await stock_up(shop, "load", products=_PRODUCTS, units=_UNITS)

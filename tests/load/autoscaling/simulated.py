@@ -17,7 +17,7 @@ from rehearsal.load.autoscaling.judging import Course, Promise, Served, judge
 from rehearsal.load.autoscaling.limits import Moment, Past, limited
 from rehearsal.load.autoscaling.sampling import Watch
 from rehearsal.load.flow import Placed
-from rehearsal.load.judging import Objectives
+from rehearsal.load.objectives import Objectives
 from rehearsal.shop.answers import Answer, Kind
 
 T0 = 1_000_000.0
@@ -25,7 +25,7 @@ LOADED, RELIEVED, END = 10.0, 100.0, 280.0  # seconds of the simulation
 AUTOSCALER = Autoscaler("order-hpa", "order", 2, 6, (Target("cpu", 70), Target("memory", 80)))
 CONTROLLER = Controller(5.0, 0.1, 30.0, 30.0, 5.0)
 PACE = Pace(AUTOSCALER, CONTROLLER, metrics_seconds=10.0)
-PROMISE = Promise(Objectives(0.995, 1.0), new_pod_seconds=60.0)
+PROMISE = Promise(Objectives(0.995, 1.0, 0.5), new_pod_seconds=60.0)
 _METRICS_SECONDS, _START_SECONDS, _REQUEST, _IDLE = 10, 6, 20, 5
 
 

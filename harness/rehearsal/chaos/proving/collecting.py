@@ -163,7 +163,7 @@ def _orders(source: Source, scope: Scope, *, keys_by_user: bool) -> _Orders:
     keys: dict[str, str] = {}
     users: set[str] = set()
     for user, sent, body in source.rows("order", _KEYS):
-        key = key_of(user, sent) if keys_by_user else sent
+        key = key_of(user, sent) if keys_by_user else _own(sent)
         if scope.keys is not None and key in scope.keys:
             users.add(user)
         if order_id := json.loads(body).get("order_id"):
@@ -183,8 +183,12 @@ def _orders(source: Source, scope: Scope, *, keys_by_user: bool) -> _Orders:
 
 def key_of(user: str, key: str) -> str:
     """An order's key as the history has it: it is its user's alone, and a cart's is the cart."""
+    return f"{user}/{_own(key)}"
+
+
+def _own(key: str) -> str:
     cart = _CART_KEY.fullmatch(key)
-    return f"{user}/{cart['cart'] if cart else key}"
+    return cart["cart"] if cart else key
 
 
 def movements_of(ledger: Sequence[Mapping[str, Any]], orders: Mapping[str, str]) -> list[tuple[Money, str]]:

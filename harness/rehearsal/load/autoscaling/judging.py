@@ -15,7 +15,7 @@ from rehearsal.load.autoscaling.envelope import Envelope, Pace, Reading, windows
 from rehearsal.load.autoscaling.facts import Pod, Sample
 from rehearsal.load.autoscaling.sampling import Watch
 from rehearsal.load.flow import Placed
-from rehearsal.load.judging import LATE_SECONDS, MOST_LATE_RATIO, Objectives, percentile
+from rehearsal.load.objectives import LATE_SECONDS, MOST_LATE_RATIO, Objectives, percentile
 
 # Blind for longer, a sampler may have missed a whole decision and what it was made on.
 _MOST_BLIND_SECONDS = 10.0
