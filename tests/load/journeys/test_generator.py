@@ -24,7 +24,7 @@ pytestmark = pytest.mark.enable_socket
 
 # Two shoppers with a cart at once at the most: who waits for a user is late, and this is no test of that.
 SMALL = replace(
-    PLAN, rate_per_second=10.0, seconds=2.0, think_seconds=0.0, poll_seconds=0.01, end_seconds=10.0
+    PLAN, rate_per_second=40.0, seconds=0.5, think_seconds=0.0, poll_seconds=0.01, end_seconds=10.0
 )
 
 
