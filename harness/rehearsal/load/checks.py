@@ -5,8 +5,8 @@ from __future__ import annotations
 from rehearsal.core.checks import CheckKind, Severity
 
 OFFERED = CheckKind("load.offered", "The load was offered as planned", Severity.MEDIUM)
-ACCEPTED = CheckKind("load.accepted", "Orders are accepted", Severity.HIGH)
-LATENCY = CheckKind("load.latency", "Orders are answered in time", Severity.HIGH)
+ACCEPTED = CheckKind("load.accepted", "Shoppers are answered as promised", Severity.HIGH)
+LATENCY = CheckKind("load.latency", "Shoppers are answered in time", Severity.HIGH)
 ENDS = CheckKind("load.ends", "Every acknowledged order comes to its end", Severity.CRITICAL)
 GENERATOR = CheckKind(
     "load.generator", "The step of load was offered and watched as planned", Severity.MEDIUM

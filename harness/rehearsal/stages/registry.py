@@ -61,7 +61,7 @@ STAGES = (
     ),
     StageSpec(
         "load",
-        "Drive an HPA over its target and back, then send orders at a fixed rate, each to its end.",
+        "Drive an HPA over its target and back, then send shoppers at a fixed rate on whole journeys.",
         limit_seconds=40 * _MINUTE_SECONDS,  # with production's timing an HPA keeps its replicas for minutes
         needs=("deploy",),
         judges=True,
