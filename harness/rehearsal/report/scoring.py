@@ -51,7 +51,9 @@ CRITERIA: Final = (
     Criterion("Security", "nobody sees another's orders", ("contract.owner",)),
     Criterion("Security", "no secret is in a manifest, nothing runs as root", ("deploy.hardened",)),
     Criterion(
-        "Zero downtime", "shoppers at a steady rate are answered as promised, in time", ("load.accepted", "load.latency")
+        "Zero downtime",
+        "shoppers at a steady rate are answered as promised, in time",
+        ("load.accepted", "load.latency"),
     ),
     Criterion("Zero downtime", "a new version is rolled out without a failed request"),
     Criterion(

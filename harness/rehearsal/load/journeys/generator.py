@@ -73,14 +73,16 @@ class Generator:
         return time.monotonic() - self.began
 
     def _send(self, arrival: Arrival) -> None:
-        # Two shoppers with one cart would take each other's goods; one who waits for a user is late.
+        self.record(Arrived(arrival.number, arrival.journey, arrival.due, self._now() - arrival.due))
+        # Two shoppers with one cart would take each other's goods. All users are busy only where the shop is
+        # slow, and so the wait for one is part of what the shopper waits for.
         user = self._free.get() if arrival.journey in _WITH_A_CART else ""
-        try:
-            self.record(Arrived(arrival.number, arrival.journey, arrival.due, self._now() - arrival.due))
-            Shopper(self._environment, self, arrival, user).go()
-        finally:
+
+        def give_back() -> None:
             if user:
                 self._free.put(user)
+
+        Shopper(self._environment, self, arrival, user, give_back).go()
 
 
 class _Tokens:

@@ -50,7 +50,7 @@ class JourneyPlan:
     login: Login
     seed: int
     end_seconds: float  # how long after its acknowledgement an order may take to its end
-    think_seconds: float = 0.3  # between an answer and the next request
+    think_seconds: float = 0.2  # between an answer and the next request
     poll_seconds: float = 0.5  # between two looks at an order
 
     @property

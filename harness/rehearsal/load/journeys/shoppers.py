@@ -72,7 +72,14 @@ class Shopper(FastHttpUser):
     connection_timeout = _TIMEOUT_SECONDS
     max_retries = 0  # what fails is seen
 
-    def __init__(self, environment: Any, guide: Guide, arrival: Arrival, user: str) -> None:
+    def __init__(
+        self,
+        environment: Any,
+        guide: Guide,
+        arrival: Arrival,
+        user: str,
+        give_back: Callable[[], None],  # called once, when the user's cart is not needed any more
+    ) -> None:
         self.host = guide.plan.base_url
         super().__init__(environment)
         self._guide = guide
@@ -80,6 +87,7 @@ class Shopper(FastHttpUser):
         self._draw = random.Random(arrival.seed)  # noqa: S311 - a load, no secret
         self._due = guide.began + arrival.due
         self._user = user
+        self._give_back: Callable[[], None] | None = give_back
 
     def go(self) -> None:
         """Go the way of the journey, to its end or to the first wrong answer."""
@@ -89,7 +97,13 @@ class Shopper(FastHttpUser):
         except GaveUpError:
             pass
         finally:
+            self._release()
             self.client.client.close()
+
+    def _release(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        if give_back:
+            give_back()
 
     def _browse(self) -> None:
         self._ask("GET /api/categories", "/api/categories", lambda body: _some(body, "category"))
@@ -122,6 +136,7 @@ class Shopper(FastHttpUser):
         order_id = str(order["order_id"])
         if self._draw.random() < _DOUBLE_CLICK_SHARE:
             self._check_out(basket, 2, lambda body: _is(body, order_id))
+        self._release()
         self._follow(order_id, str(order["state"]))
 
     def _check_out(self, basket: _Basket, attempt: int, expected: Expected) -> Body:
