@@ -288,6 +288,12 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def detection(session: nox.Session) -> None:
+    """Plant defects in a copy of this commit and see whether each is found and named; `-- --list`."""
+    rehearse(session, "detection", lock="test")  # nox itself runs the services' suites in the copy
+
+
+@nox.session(default=False)
 def up(session: nox.Session) -> None:
     """Bring the cluster and everything on it up; with `-- --ci` stop when all is well."""
     rehearse(session, "up")

@@ -20,12 +20,14 @@ from rehearsal.core.verdicts import ExitCode
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "cluster",
+    "detection",
     "diff",
     "doctor",
     "down",
     "e2e",
     "env",
     "explain",
+    "inspect",
     "logs",
     "pipeline",
     "prepare",

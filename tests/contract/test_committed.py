@@ -23,7 +23,8 @@ PLACE = "/paths/~1api~1orders/post/requestBody/content/application~1json/schema/
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a checkout with a copy of the contracts."""
-    shutil.copytree(ROOT / "contract-tests", tmp_path / "contract-tests")
+    for folder in ("contract-tests", "k8s/base/jobs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     return tmp_path
 
 
@@ -58,6 +59,7 @@ def test_committed_contracts_keep_what_was_released() -> None:
     assert {one.id for one in checks} == {
         "contract.breaking",
         "contract.events",
+        "contract.topics",
         "contract.consumers",
         "contract.accepted",
     }

@@ -42,7 +42,7 @@ class Planted:
 
 def _deploy(room: Room, *results: ResourceResult, reason: str = "") -> None:
     result = DeployResult(Verdict.PASS, results, reason)
-    deploy_stage(lambda folder: Planted(folder, result), lambda: ([_JOB], [_JOB]))(room)
+    deploy_stage(lambda folder: Planted(folder, result), lambda: ([_JOB], [_JOB]), {})(room)
 
 
 def _ready(room: Room) -> list[Check]:
@@ -83,9 +83,11 @@ def test_deployment_of_nothing_could_not_look(room: Room, results: tuple[Resourc
 def test_manifests_are_judged_before_anything_is_deployed(room: Room) -> None:
     _deploy(room, GOOD)
 
-    assert [(one.id, one.verdict) for one in room.checks[:2]] == [
+    assert [(one.id, one.verdict) for one in room.checks[:4]] == [
         ("deploy.fidelity", Verdict.PASS),
         ("deploy.hardened", Verdict.FAIL),
+        ("deploy.scalable", Verdict.INVALID),
+        ("deploy.graceful", Verdict.INVALID),
     ]
 
 
@@ -98,4 +100,13 @@ def test_field_that_nobody_explains_is_named() -> None:
 
 
 def test_manifests_without_a_container_show_nothing() -> None:
-    assert judge_hardening([]).verdict is Verdict.INVALID
+    assert [one.verdict for one in judge_hardening([])] == [Verdict.INVALID]
+
+
+def test_each_weak_workload_is_named() -> None:
+    other = {**_JOB, "metadata": {"name": "other", "namespace": "mambogo-production"}}
+
+    assert [one.subject for one in judge_hardening([_JOB, other])] == [
+        "Job mambogo-production/topics",
+        "Job mambogo-production/other",
+    ]

@@ -161,7 +161,7 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, St
             ledger=ledger,
             keep=options.keep,
         ),
-        "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop)),
+        "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop), shop.catalogue.working_set_mib),
         **{name: _on_this_tree(shop, stage) for name, stage in _judging(shop, options, ledger).items()},
     }
 

@@ -16,8 +16,10 @@ import click
 from rehearsal import __version__
 from rehearsal.cli import (
     cluster_commands,
+    detection_commands,
     e2e_commands,
     environment_commands,
+    inspect_commands,
     observing_commands,
     pipeline_commands,
     report_commands,
@@ -45,6 +47,7 @@ rehearsal.add_command(environment_commands.env)
 rehearsal.add_command(stack_commands.render)
 rehearsal.add_command(stack_commands.diff)
 rehearsal.add_command(stack_commands.prepare)
+rehearsal.add_command(inspect_commands.inspect)
 rehearsal.add_command(shop_commands.seed)
 rehearsal.add_command(shop_commands.shop)
 rehearsal.add_command(observing_commands.trace)
@@ -53,6 +56,7 @@ rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
 rehearsal.add_command(pipeline_commands.pipeline)
 rehearsal.add_command(soak_commands.soak)
+rehearsal.add_command(detection_commands.detection)
 rehearsal.add_command(report_commands.report)
 rehearsal.add_command(report_commands.explain)
 rehearsal.add_command(cluster_commands.cluster)

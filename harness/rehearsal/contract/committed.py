@@ -19,9 +19,12 @@ from rehearsal.contract.events import WRITER, EventSchema, compare_event
 from rehearsal.contract.findings import Finding, doubt
 from rehearsal.contract.judging import Subject
 from rehearsal.contract.openapi import operations
+from rehearsal.contract.topics import judge_topics, topics_of
 from rehearsal.core.checks import Check
+from rehearsal.deploy.manifests import parse
 
 FOLDER = Path("contract-tests")
+_JOBS = Path("k8s", "base", "jobs")
 RELEASED = "released"
 _EVENT = ".schema.json"
 
@@ -31,6 +34,7 @@ def judge_committed(root: Path, today: date) -> Iterator[Check]:
     accepted = read_accepted(root, today)
     for judge in (judge_documents, judge_events, judge_consumers):
         yield from judge(root / FOLDER, accepted)
+    yield from _topics(root)
     yield from accepted.judge()
 
 
@@ -71,6 +75,16 @@ def judge_events(folder: Path, accepted: AcceptedBreaks) -> Iterator[Check]:
         yield from subject.judge(compare_event(known, now), accepted)
     if not current:
         yield EVENTS.invalid("all events", "there is no schema to compare")
+
+
+def _topics(root: Path) -> Iterator[Check]:
+    jobs = [one for path in sorted((root / _JOBS).glob("*.yaml")) for one in parse(path.read_text("utf-8"))]
+    schemas = {
+        path.name.removesuffix(_EVENT): schema
+        for path in (root / FOLDER).glob(f"events/*{_EVENT}")
+        if (schema := _read(path)) is not None
+    }
+    yield from judge_topics(topics_of(jobs), schemas)
 
 
 def judge_consumers(folder: Path, accepted: AcceptedBreaks) -> Iterator[Check]:

@@ -5,7 +5,7 @@ Only what production runs itself is scaled; what it buys has local sizes from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -94,25 +94,47 @@ def _scale_workload(one: Manifest, by: Scale, autoscaler: Manifest | None) -> No
         )
     least_mib = working_set * (_headroom(autoscaler) if autoscaler else _HEADROOM)
     for container in one["spec"]["template"]["spec"]["containers"]:
-        scaled = _resources(container["resources"], by, least_mib)
-        if autoscaler is None and by.cpu_limits:
+        production = container.get("resources", {})
+        scaled = _resources(production, by, least_mib)
+        if autoscaler is None and "cpu" in scaled["limits"]:
             # Nobody measures these under load, and a JVM's start at 40 m would outlast its startup probe.
-            scaled["limits"]["cpu"] = container["resources"]["limits"]["cpu"]
+            scaled["limits"]["cpu"] = production["limits"]["cpu"]
         container["resources"] = scaled
 
 
 def _resources(production: Manifest, by: Scale, least_mib: float) -> Manifest:
-    requests, limits = production["requests"], production["limits"]
-    memory = max(mebibytes(requests["memory"]) * by.factor, least_mib)
-    cpu = millicores(requests["cpu"]) * by.factor
-    # The ratio of limit to request stays production's.
-    scaled_limits = {
-        "memory": as_memory(memory * mebibytes(limits["memory"]) / mebibytes(requests["memory"]))
+    """Return sizes of what is said in production; what is not stays so, for the checks to see."""
+    requests, limits = production.get("requests", {}), production.get("limits", {})
+    sizes = {
+        name: _size(name, requests[name], by, least_mib) for name in ("cpu", "memory") if name in requests
     }
-    if by.cpu_limits:
-        ratio = millicores(limits["cpu"]) / millicores(requests["cpu"])
-        scaled_limits = {"cpu": as_cpu(cpu * ratio), **scaled_limits}
-    return {"requests": {"cpu": as_cpu(cpu), "memory": as_memory(memory)}, "limits": scaled_limits}
+    scaled_limits = {
+        # The ratio of limit to request stays production's.
+        name: _QUANTITIES[name][1](size * _ratio(name, limits, requests))
+        for name, size in sizes.items()
+        if name in limits and (name == "memory" or by.cpu_limits)
+    }
+    return {
+        "requests": {name: _QUANTITIES[name][1](size) for name, size in sizes.items()},
+        "limits": scaled_limits,
+    }
+
+
+def _size(name: str, quantity: str, by: Scale, least_mib: float) -> float:
+    scaled = _QUANTITIES[name][0](quantity) * by.factor
+    return max(scaled, least_mib) if name == "memory" else scaled
+
+
+def _ratio(name: str, limits: Manifest, requests: Manifest) -> float:
+    read = _QUANTITIES[name][0]
+    return read(limits[name]) / read(requests[name])
+
+
+# How a quantity of a resource is read, and how it is written.
+_QUANTITIES: Mapping[str, tuple[Callable[[str], float], Callable[[float], str]]] = {
+    "cpu": (millicores, as_cpu),
+    "memory": (mebibytes, as_memory),
+}
 
 
 def _follow_registry(objects: Iterable[Manifest]) -> None:

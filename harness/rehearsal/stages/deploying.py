@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -11,7 +11,9 @@ from rehearsal.core.verdicts import Verdict
 from rehearsal.deploy.differences import Comparison, compare
 from rehearsal.deploy.hardening import weaknesses
 from rehearsal.deploy.judging import DeployResult, ResourceResult
+from rehearsal.deploy.leaving import rudenesses, served
 from rehearsal.deploy.manifests import Manifest, containers
+from rehearsal.deploy.scalability import autoscalers, obstacles, target_name
 from rehearsal.stages.room import Room, Stage
 
 READY = CheckKind("deploy.ready", "Everything that is deployed becomes ready", Severity.HIGH)
@@ -19,7 +21,11 @@ FIDELITY = CheckKind(
     "deploy.fidelity", "What runs here differs from production only as explained", Severity.HIGH
 )
 HARDENED = CheckKind("deploy.hardened", "No container has rights that it does not need", Severity.MEDIUM)
-CHECKS = (READY, FIDELITY, HARDENED)
+SCALABLE = CheckKind("deploy.scalable", "Every HPA can scale its workload", Severity.HIGH)
+GRACEFUL = CheckKind(
+    "deploy.graceful", "Pods leave after their traffic, and restart only for their own sake", Severity.HIGH
+)
+CHECKS = (READY, FIDELITY, HARDENED, SCALABLE, GRACEFUL)
 _SHOWN = 5  # differences or weaknesses in a sentence
 Manifests: TypeAlias = Sequence[Manifest]
 
@@ -36,18 +42,19 @@ class Deploying(Protocol):
 
 
 def deploy_stage(
-    deployment: Callable[[Path], Deploying], manifests: Callable[[], tuple[Manifests, Manifests]]
+    deployment: Callable[[Path], Deploying],
+    manifests: Callable[[], tuple[Manifests, Manifests]],
+    working_set_mib: Mapping[str, int],
 ) -> Stage:
     """Return the stage.
 
     `deployment` makes what deploys, with a folder for its artefacts; `manifests` are production's and those
-    that are deployed here.
+    that are deployed here; `working_set_mib` is what an idle pod uses, by workload.
     """
 
     def work(room: Room) -> None:
-        production, local = manifests()
-        room.record(judge_fidelity(compare(production, local)))
-        room.record(judge_hardening(local))
+        for check in judge_manifests(*manifests(), working_set_mib):
+            room.record(check)
         deploying = deployment(room.folder)
         result = deploying.run(())
         if result.reason:
@@ -57,6 +64,16 @@ def deploy_stage(
             _record(room, one, log)
 
     return work
+
+
+def judge_manifests(
+    production: Manifests, local: Manifests, working_set_mib: Mapping[str, int]
+) -> Iterator[Check]:
+    """Yield what manifests show before anything is deployed."""
+    yield judge_fidelity(compare(production, local))
+    yield from judge_hardening(local)
+    yield from judge_scalability(production, working_set_mib)
+    yield from judge_leaving(production)
 
 
 def judge_fidelity(found: Comparison) -> Check:
@@ -76,23 +93,71 @@ def judge_fidelity(found: Comparison) -> Check:
     )
 
 
-def judge_hardening(objects: Sequence[Manifest]) -> Check:
-    """Return whether the containers of all workloads are bounded in what they may do and use."""
+def judge_hardening(objects: Manifests) -> Iterator[Check]:
+    """Yield whether the containers of all workloads are bounded in what they may do and use."""
     looked = list(containers(objects))
-    if not looked:
-        return HARDENED.invalid("the manifests", "there is no container in them")
-    found = list(weaknesses(objects))
-    if not found:
-        return HARDENED.passed(
-            "the manifests", f"{len(looked)} containers have no more rights than they need"
-        )
-    return HARDENED.failed(
-        "the manifests",
-        f"{len(found)} weaknesses in {len({(one.workload, one.container) for one in found})} containers",
+    found = [(one.workload, f"{one.container}: {one.what}") for one in weaknesses(objects)]
+    yield from _by_workload(
+        HARDENED,
+        found,
+        looked,
+        good=f"{len(looked)} containers have no more rights than they need",
         expected="non-root, no privileges, a read-only root, no capabilities, requests and a limit of memory",
-        observed="; ".join(map(str, found[:_SHOWN])),
         reproduce="rehearsal render",
     )
+
+
+def judge_scalability(objects: Manifests, working_set_mib: Mapping[str, int]) -> Iterator[Check]:
+    """Yield whether each HPA of production can do its work."""
+    looked = autoscalers(objects)
+    yield from _by_workload(
+        SCALABLE,
+        [(one.workload, one.what) for one in obstacles(objects, working_set_mib)],
+        looked,
+        good=f"nothing keeps the HPAs of {', '.join(map(target_name, looked))} from their work",
+        expected="requests of what the HPA looks at, room above an idle pod, and replicas left to the HPA",
+        reproduce="rehearsal inspect",
+    )
+
+
+def judge_leaving(objects: Manifests) -> Iterator[Check]:
+    """Yield whether pods that serve end and restart as they should."""
+    looked = served(objects)
+    yield from _by_workload(
+        GRACEFUL,
+        [(one.workload, one.what) for one in rudenesses(objects)],
+        looked,
+        good=f"the pods of {len(looked)} workloads leave after their traffic, and restart for their own sake",
+        expected="a preStop that leaves time to end, and a liveness probe that asks the process only",
+        reproduce="rehearsal inspect",
+    )
+
+
+def _by_workload(
+    kind: CheckKind,
+    found: Sequence[tuple[str, str]],
+    looked: Collection[object],
+    *,
+    good: str,
+    expected: str,
+    reproduce: str,
+) -> Iterator[Check]:
+    """Yield a failed check for each workload with something wrong, else that all is well."""
+    if not looked:
+        yield kind.invalid("the manifests", "there is nothing in them that it looks at")
+    elif not found:
+        yield kind.passed("the manifests", good)
+    for workload in dict.fromkeys(workload for workload, _ in found):
+        wrong = [what for one, what in found if one == workload]
+        more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        yield kind.failed(
+            workload,
+            f"{workload} {wrong[0]}{more}",
+            expected=expected,
+            observed="; ".join(wrong[:_SHOWN]),
+            reproduce=reproduce,
+            source="k8s",
+        )
 
 
 def _record(room: Room, one: ResourceResult, log: str) -> None:

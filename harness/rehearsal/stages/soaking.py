@@ -7,15 +7,13 @@ machine's sake, or in the harness, says nothing about findings and is counted ap
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import comb
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from rehearsal.core.errors import HarnessError
+from rehearsal.core import records
 from rehearsal.core.verdicts import Ending
 
 LOG: Final = Path("runs", "soak.ndjson")
@@ -70,35 +68,20 @@ class Soaked:
 
 def append(log: Path, one: SoakRun) -> None:
     """Add a line; it is on disk when this returns."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    records.append(log, asdict(one))
 
 
 def read(log: Path) -> list[SoakRun]:
-    """Return the log's runs. Raises HarnessError for a line that is none; a last one may be cut off."""
-    if not log.exists():
-        return []
-    found: list[SoakRun] = []
-    for number, line in enumerate(log.read_bytes().splitlines(keepends=True), 1):
-        try:
-            content = json.loads(line)
-            found.append(
-                SoakRun(
-                    **{**content, "ending": Ending(content["ending"]), "findings": tuple(content["findings"])}
-                )
-            )
-        except (ValueError, TypeError, KeyError) as error:
-            if not line.endswith(b"\n"):
-                break
-            raise HarnessError(
-                "SOAK_LOG_BROKEN",
-                f"{log} line {number} is no run: {error}",
-                hint="The log is only ever added to; move it away to begin another one.",
-            ) from error
-    return found
+    """Return the log's runs. Raises HarnessError for a line that is none; one may be cut off."""
+    return [_run_of(log, number, content) for number, content in records.read(log)]
+
+
+def _run_of(log: Path, number: int, content: Any) -> SoakRun:
+    try:
+        changed = {"ending": Ending(content["ending"]), "findings": tuple(content["findings"])}
+        return SoakRun(**{**content, **changed})
+    except (ValueError, TypeError, KeyError) as error:
+        raise records.broken(log, number, error) from error
 
 
 def of_kind(runs: Iterable[SoakRun], *, tree: str, profile: str, timing: str) -> list[SoakRun]:

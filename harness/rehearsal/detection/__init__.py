@@ -1,0 +1,1 @@
+"""Planted defects: whether what is broken on purpose is found, and named."""

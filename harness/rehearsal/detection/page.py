@@ -1,0 +1,81 @@
+"""The table of trials as a page of the documentation has it. Pure, but for replacing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.detection.model import Family
+from rehearsal.detection.scoring import Outcome
+from rehearsal.detection.trials import Trial
+
+PAGE: Final = Path("docs", "reference", "detection.md")
+_BEGIN: Final = "<!-- table -->\n"
+_END: Final = "<!-- /table -->\n"
+_SHORT: Final = 7  # characters of a commit
+_SHOWN: Final = 3  # things that were named
+
+
+def summary(trials: Sequence[Trial]) -> str:
+    """Return what the trials of defects come to, in a sentence."""
+    planted = [one for one in trials if not one.is_control]
+    counts = [
+        f"{sum(one.outcome is outcome for one in planted)} {outcome.value}"
+        for outcome in (Outcome.FOUND, Outcome.MISSED, Outcome.VOID, Outcome.NOT_LOOKED)
+    ]
+    mean = sum(one.score for one in planted) / len(planted) if planted else 0.0
+    return f"{len(planted)} defects planted: {', '.join(counts)}; mean score {mean:.2f}"
+
+
+def table(trials: Sequence[Trial], families: Iterable[Family]) -> str:
+    """Return the trials as Markdown: how they were drawn, each defect, each control."""
+    by_name = {one.name: one for one in families}
+    planted = [one for one in trials if not one.is_control]
+    controls = [one for one in trials if one.is_control]
+    first = trials[0]
+    lines = [
+        f"Commit {first.commit[:_SHORT]}, seed {first.seed[:_SHORT]}. {summary(trials)}.",
+        "",
+        "| defect | magnitude | planted in | found by | named | score | s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(one, by_name[one.family]) for one in planted),
+        "",
+        "| looked at unbroken | outcome | s |",
+        "| --- | --- | --- |",
+        *(f"| {one.detector} | {one.outcome} {_text(one.said)} | {one.seconds:.0f} |" for one in controls),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def replace(page: Path, text: str) -> None:
+    """Put the table between the page's marks. Raises ConfigurationError when it has none."""
+    content = page.read_text("utf-8")
+    if _BEGIN not in content or _END not in content:
+        raise ConfigurationError(
+            "PAGE_WITHOUT_MARKS", f"{page} has no place for the table", hint=f"Put {_BEGIN.strip()} into it."
+        )
+    head, _, rest = content.partition(_BEGIN)
+    page.write_text(f"{head}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}", "utf-8")
+
+
+def _row(one: Trial, family: Family) -> str:
+    more = f" and {len(one.named) - _SHOWN} more" if len(one.named) > _SHOWN else ""
+    named = ("; ".join(one.named[:_SHOWN]) + more) if one.outcome is Outcome.FOUND else f"**{one.outcome}**"
+    if one.outcome is not Outcome.FOUND and one.said:
+        named += f": {one.said}"
+    cells = (
+        one.family,
+        family.magnitude,
+        one.site,
+        one.detector,
+        named,
+        f"{one.score:.2f}",
+        f"{one.seconds:.0f}",
+    )
+    return f"| {' | '.join(map(_text, cells))} |"
+
+
+def _text(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")

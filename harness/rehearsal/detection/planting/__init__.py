@@ -1,0 +1,1 @@
+"""What breaks a copy: programs that draw a place, and patches. None of them knows what finds it."""
