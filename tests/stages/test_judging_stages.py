@@ -45,6 +45,12 @@ DOCUMENT: dict[str, Any] = {"openapi": "3.1.0", "paths": {"/api/things": {"get":
 
 EVENT = "com.mambogo.order.placed.v1"
 SCHEMA = {"type": "object", "x-topic": "orders", "x-writer": "order-service"}
+_TOPICS = {"name": "topics", "command": ["python", "-m", "mambogo_chassis.events.topics", "orders"]}
+TOPICS_JOB = {
+    "kind": "Job",
+    "metadata": {"name": "topics"},
+    "spec": {"template": {"spec": {"containers": [_TOPICS]}}},
+}
 
 
 @pytest.fixture
@@ -72,6 +78,9 @@ def _commit(root: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
         path = root / "contract-tests" / name
         path.parent.mkdir()
         path.write_text(json.dumps(content), encoding="utf-8")
+    job = root / "k8s" / "base" / "jobs" / "topics.yaml"
+    job.parent.mkdir(parents=True)
+    job.write_text(json.dumps(TOPICS_JOB), encoding="utf-8")
 
 
 def _load_stage(shop: GuardedShop, steps: Sequence[Step] = ()) -> LoadStage:

@@ -152,7 +152,7 @@ def _by_workload(
         more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         yield kind.failed(
             workload,
-            f"{workload} {wrong[0]}{more}",
+            f"{workload}: {wrong[0]}{more}",
             expected=expected,
             observed="; ".join(wrong[:_SHOWN]),
             reproduce=reproduce,

@@ -114,7 +114,7 @@ def field_narrowed(site: Site, random: Random) -> str | None:
     if not places:
         return None
     name, schema, bound = random.choice(places)
-    schema[bound] //= 2
+    schema[bound] = int(schema[bound]) // 2
     return f"the body's {name} bounded by half: {bound} {schema[bound]}"
 
 
