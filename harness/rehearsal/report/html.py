@@ -13,7 +13,9 @@ from html import escape
 from pathlib import Path
 
 from rehearsal.core.verdicts import Ending, Verdict
+from rehearsal.report import contracts, faults
 from rehearsal.report.autoscaling import Replicas, by_hpa, render_replicas, said
+from rehearsal.report.marking import badge, code, entry, head, kind, link, text
 from rehearsal.report.model import CheckReport, Report, StageReport
 from rehearsal.report.phrasing import WORST, again, duration, explain_command, headline, mark, revision
 from rehearsal.report.timeline import Point, render_timeline
@@ -50,6 +52,8 @@ def _page(report: Report, points: Sequence[Point], looks: Sequence[Replicas]) ->
     yield from _timeline(report, points)
     yield from _autoscaling(report, looks)
     yield from _findings(report)
+    yield from contracts.render(report.checks)
+    yield from faults.render(report)
     yield from _score(report)
     yield from _not_looked_at(report)
     yield from _checks(report)
@@ -61,12 +65,12 @@ def _page(report: Report, points: Sequence[Point], looks: Sequence[Replicas]) ->
 
 
 def _header(report: Report) -> Iterator[str]:
-    yield f'<header class="{_kind(report.verdict)}">'
-    yield f"<h1>{_badge(report.verdict)} {_text(headline(report))}</h1>"
+    yield f'<header class="{kind(report.verdict)}">'
+    yield f"<h1>{badge(report.verdict)} {text(headline(report))}</h1>"
     worst = report.findings()[:WORST]
     if worst:
         yield "<ul>"
-        yield from (f"<li>{_text(one.subject)}: {_text(one.sentence)}</li>" for one in worst)
+        yield from (f"<li>{text(one.subject)}: {text(one.sentence)}</li>" for one in worst)
         yield "</ul>"
     run = report.run
     parts = (
@@ -76,7 +80,7 @@ def _header(report: Report) -> Iterator[str]:
         duration(run.seconds),
         run.machine,
     )
-    yield f"<p>{_text(' · '.join(parts))}</p>"
+    yield f"<p>{text(' · '.join(parts))}</p>"
     if report.not_looked_at:
         count = len(report.not_looked_at)
         what = "thing was" if count == 1 else "things were"
@@ -95,8 +99,9 @@ def _timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
     )
     if report.faults:
         yield '<ol class="legend">'
-        for fault in report.faults:
-            yield f"<li>{_text(fault.title)}, {duration(fault.end - fault.start)}</li>"
+        for number, fault in enumerate(report.faults, 1):
+            name = f'<a href="#{faults.anchor(number)}">{text(fault.title)}</a>'
+            yield f"<li>{name}, {duration(fault.end - fault.start)}</li>"
         yield "</ol>"
     yield "</section>"
 
@@ -106,11 +111,11 @@ def _autoscaling(report: Report, looks: Sequence[Replicas]) -> Iterator[str]:
         return
     yield '<section aria-labelledby="autoscaling"><h2 id="autoscaling">Autoscaling</h2>'
     for name, own in by_hpa(looks).items():
-        yield f"<h3>{_text(said(own))}</h3>"
+        yield f"<h3>{text(said(own))}</h3>"
         yield from render_replicas(own)
         found = [one for one in report.checks if one.id in _OF_AN_HPA and one.subject == name]
         yield "<ul>"
-        yield from (f"<li>{_badge(one.verdict)} {_text(one.sentence)}</li>" for one in found)
+        yield from (f"<li>{badge(one.verdict)} {text(one.sentence)}</li>" for one in found)
         yield "</ul>"
     yield (
         '<p class="legend">Dotted: what the formula gives for the pods as they were. Dashed: what the HPA '
@@ -122,7 +127,7 @@ def _autoscaling(report: Report, looks: Sequence[Replicas]) -> Iterator[str]:
 def _stages(report: Report) -> Iterator[str]:
     yield '<section aria-labelledby="stages"><h2 id="stages">Stages</h2>'
     yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="stages"><table>'
-    yield _head("Stage", "Ended", "Took", "Checks", "Why")
+    yield head("Stage", "Ended", "Took", "Checks", "Why")
     longest = max((one.seconds for one in report.stages), default=0.0)
     for stage in report.stages:
         yield _stage_row(stage, [one for one in report.checks if one.stage == stage.name], longest)
@@ -134,11 +139,11 @@ def _stage_row(stage: StageReport, checks: Sequence[CheckReport], longest: float
     ran = stage.ending is not Ending.NOT_RUN
     took = f"{duration(stage.seconds)} {_bar(stage.seconds, longest)}" if ran else ""
     cells = (
-        f'<th scope="row">{_text(stage.name)}</th>',
-        f"<td>{_badge(stage.ending)}</td>",
+        f'<th scope="row">{text(stage.name)}</th>',
+        f"<td>{badge(stage.ending)}</td>",
         f'<td class="took">{took}</td>',
         f"<td>{f'{good} of {len(checks)}' if checks else ''}</td>",
-        f"<td>{' '.join((_text(stage.reason), *map(_link, stage.artefacts)))}</td>",
+        f"<td>{' '.join((text(stage.reason), *map(link, stage.artefacts)))}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -162,21 +167,21 @@ def _findings(report: Report) -> Iterator[str]:
 
 
 def _finding(one: CheckReport) -> Iterator[str]:
-    yield f'<article class="finding {_kind(one.verdict)}">'
-    yield f"<h3>{_badge(one.verdict)} {_text(one.subject)}: {_text(one.sentence)}</h3>"
+    yield f'<article class="finding {kind(one.verdict)}">'
+    yield f"<h3>{badge(one.verdict)} {text(one.subject)}: {text(one.sentence)}</h3>"
     yield "<dl>"
-    yield _entry("check", f"{_code(one.id)}, {one.severity}, in stage {_text(one.stage)}")
+    yield entry("check", f"{code(one.id)}, {one.severity}, in stage {text(one.stage)}")
     if one.expected:
-        yield _entry("expected", _text(one.expected))
+        yield entry("expected", text(one.expected))
     if one.observed:
-        yield _entry("observed", _text(one.observed))
+        yield entry("observed", text(one.observed))
     if one.source:
-        yield _entry("about", _code(one.source))
+        yield entry("about", code(one.source))
     if one.evidence:
-        yield _entry("evidence", ", ".join(_link(path) for path in one.evidence))
+        yield entry("evidence", ", ".join(link(path) for path in one.evidence))
     if one.reproduce:
-        yield _entry("reproduce", _code(one.reproduce))
-    yield _entry("explain", _code(explain_command(one)))
+        yield entry("reproduce", code(one.reproduce))
+    yield entry("explain", code(explain_command(one)))
     yield "</dl></article>"
 
 
@@ -186,13 +191,13 @@ def _score(report: Report) -> Iterator[str]:
     asserted = f"Production's guide asserts {score.guide:g}."
     yield f"<p><strong>{score.score:g} of {score.best:g}</strong>: what this run has shown. {asserted}</p>"
     yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="score"><table>'
-    yield _head("Aspect", "Score", "Promise", "Shown", "By")
+    yield head("Aspect", "Score", "Promise", "Shown", "By")
     for aspect in score.aspects:
         for number, one in enumerate(aspect.criteria):
             span = f' rowspan="{len(aspect.criteria)}"'
-            first = f'<th scope="rowgroup"{span}>{_text(aspect.name)}</th><td{span}>{aspect.score:g}</td>'
-            by = " ".join((*map(_code, one.checks), _text(one.why)))
-            row = f"<td>{_text(one.promise)}</td><td>{_shown(shown=one.shown)}</td><td>{by}</td>"
+            first = f'<th scope="rowgroup"{span}>{text(aspect.name)}</th><td{span}>{aspect.score:g}</td>'
+            by = " ".join((*map(code, one.checks), text(one.why)))
+            row = f"<td>{text(one.promise)}</td><td>{_shown(shown=one.shown)}</td><td>{by}</td>"
             yield f"<tr>{'' if number else first}{row}</tr>"
     yield "</table></div></section>"
 
@@ -206,7 +211,7 @@ def _not_looked_at(report: Report) -> Iterator[str]:
     yield '<section aria-labelledby="not-looked-at"><h2 id="not-looked-at">Not looked at</h2>'
     if report.not_looked_at:
         yield '<dl class="wide">'
-        yield from (_entry(one.what, _text(one.why)) for one in report.not_looked_at)
+        yield from (entry(one.what, text(one.why)) for one in report.not_looked_at)
         yield "</dl>"
     else:
         yield "<p>Nothing that a run can look at was left out.</p>"
@@ -226,12 +231,12 @@ def _checks(report: Report) -> Iterator[str]:
 
 def _checks_of(stage: StageReport, checks: Sequence[CheckReport]) -> Iterator[str]:
     good = sum(one.verdict is Verdict.PASS for one in checks)
-    yield f"<details><summary>{_text(stage.name)}: {good} of {len(checks)} hold</summary>"
+    yield f"<details><summary>{text(stage.name)}: {good} of {len(checks)} hold</summary>"
     yield '<div class="scroll"><table>'
-    yield _head("Check", "Of", "Verdict", "What was found", "Observed")
+    yield head("Check", "Of", "Verdict", "What was found", "Observed")
     for one in checks:
-        what = (_text(one.sentence), _text(one.observed))
-        cells = (_code(one.id), _text(one.subject), _badge(one.verdict), *what)
+        what = (text(one.sentence), text(one.observed))
+        cells = (code(one.id), text(one.subject), badge(one.verdict), *what)
         yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     yield "</table></div></details>"
 
@@ -239,15 +244,15 @@ def _checks_of(stage: StageReport, checks: Sequence[CheckReport]) -> Iterator[st
 def _facts(report: Report) -> Iterator[str]:
     run = report.run
     yield '<section aria-labelledby="run"><h2 id="run">The run</h2><dl class="wide">'
-    yield _entry("run", _text(run.id))
+    yield entry("run", text(run.id))
     began = f"{run.started:%Y-%m-%d %H:%M:%S} UTC"
-    yield _entry("began", f'<time datetime="{run.started.isoformat()}">{began}</time>')
-    yield _entry("took", duration(run.seconds))
-    yield _entry("commit", _text(revision(report)))
-    yield _entry("cluster", _text(f"{run.context}, profile {run.profile}, timing {run.timing}"))
-    yield _entry("machine", _text(run.machine))
-    yield _entry("again", _code(again(report)))
-    yield _entry("raw", ", ".join(_link(name) for name in ("report.json", "events.ndjson")))
+    yield entry("began", f'<time datetime="{run.started.isoformat()}">{began}</time>')
+    yield entry("took", duration(run.seconds))
+    yield entry("commit", text(revision(report)))
+    yield entry("cluster", text(f"{run.context}, profile {run.profile}, timing {run.timing}"))
+    yield entry("machine", text(run.machine))
+    yield entry("again", code(again(report)))
+    yield entry("raw", ", ".join(link(name) for name in ("report.json", "events.ndjson")))
     yield "</dl></section>"
 
 
@@ -255,34 +260,5 @@ def _notices(report: Report) -> Iterator[str]:
     if not report.notices:
         return
     yield '<section aria-labelledby="notices"><h2 id="notices">Notices</h2><dl class="wide">'
-    yield from (_entry(one.level, _text(one.message)) for one in report.notices)
+    yield from (entry(one.level, text(one.message)) for one in report.notices)
     yield "</dl></section>"
-
-
-def _kind(verdict: Verdict | Ending) -> str:
-    return verdict.value.lower().replace(" ", "-")
-
-
-def _badge(verdict: Verdict | Ending) -> str:
-    sign = f'<span aria-hidden="true">{mark(verdict)}</span>'
-    return f'<span class="badge {_kind(verdict)}">{sign} {verdict.value}</span>'
-
-
-def _head(*names: str) -> str:
-    return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"
-
-
-def _entry(name: str, content: str) -> str:
-    return f"<div><dt>{_text(name)}</dt><dd>{content}</dd></div>"
-
-
-def _link(path: str) -> str:
-    return f'<a href="{escape(path)}">{_text(path)}</a>'
-
-
-def _code(text: str) -> str:
-    return f"<code>{escape(text)}</code>"
-
-
-def _text(text: str) -> str:
-    return escape(text)
