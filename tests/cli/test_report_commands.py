@@ -55,6 +55,18 @@ def test_all_checks_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "README" not in listed
 
 
+def test_scripts_get_pages_and_names_as_records(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    main.run(["explain", "--json"])
+    main.run(["explain", "deploy.ready", "--json"])
+
+    listed, explained = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "deploy.ready" in listed["checks"]
+    assert explained["page"].startswith("# deploy.ready\n")
+
+
 def test_unknown_check_is_an_error_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CHECKOUT)
 

@@ -26,6 +26,7 @@ from rehearsal.cli import (
     shop_commands,
     soak_commands,
     stack_commands,
+    status_commands,
     supply_commands,
 )
 from rehearsal.core.errors import HarnessError, RehearsalError
@@ -44,6 +45,7 @@ rehearsal.add_command(environment_commands.doctor)
 rehearsal.add_command(environment_commands.up)
 rehearsal.add_command(environment_commands.down)
 rehearsal.add_command(environment_commands.env)
+rehearsal.add_command(status_commands.status)
 rehearsal.add_command(stack_commands.render)
 rehearsal.add_command(stack_commands.diff)
 rehearsal.add_command(stack_commands.prepare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -34,15 +35,17 @@ def report(run: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("check", required=False)
-def explain(check: str | None) -> None:
+@json_option
+def explain(check: str | None, as_json: bool) -> None:
     """Explain a CHECK: what it looks at, why it matters, what to do; list all of them without one."""
     pages = find_root(Path.cwd()) / "docs" / "checks"
     known = sorted(page.stem for page in pages.glob("*.md") if page.stem != "README")
     if check is None:
-        click.echo("\n".join(known))
+        click.echo(json.dumps({"checks": known}) if as_json else "\n".join(known))
         return
     if check not in known:
         raise ConfigurationError(
             "CHECK_UNKNOWN", f"there is no check {check!r}", hint="`rehearsal explain` lists all of them."
         )
-    click.echo((pages / f"{check}.md").read_text(encoding="utf-8"), nl=False)
+    page = (pages / f"{check}.md").read_text(encoding="utf-8")
+    click.echo(json.dumps({"check": check, "page": page}, ensure_ascii=False) if as_json else page.rstrip())

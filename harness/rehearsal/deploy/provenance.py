@@ -51,14 +51,21 @@ def forget(state: Path) -> None:
     (state / FILE_NAME).unlink(missing_ok=True)
 
 
-def require(state: Path, *, tree: str, cluster: str) -> None:
-    """Raise EnvironmentNotReadyError unless exactly this tree was deployed on this cluster."""
+def difference(state: Path, *, tree: str, cluster: str) -> str:
+    """Return what else than this tree runs on this cluster; empty when it is exactly this tree."""
     try:
         found = json.loads((state / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = {}
-    if not tree or found != {"tree": tree, "cluster": cluster}:
-        why = "another tree" if found.get("cluster") == cluster else "nobody knows which tree"
+    if tree and found == {"tree": tree, "cluster": cluster}:
+        return ""
+    return "another tree" if found.get("cluster") == cluster else "nobody knows which tree"
+
+
+def require(state: Path, *, tree: str, cluster: str) -> None:
+    """Raise EnvironmentNotReadyError unless exactly this tree was deployed on this cluster."""
+    why = difference(state, tree=tree, cluster=cluster)
+    if why:
         raise EnvironmentNotReadyError(
             "TREE_NOT_DEPLOYED",
             f"what runs on the cluster is of {why}, not of this one",

@@ -74,6 +74,11 @@ def read_named(api: Reader, names: Iterable[str]) -> tuple[Rollout, ...]:
     return (*found, *(_gone(f"{name}:workload") for name in missing))
 
 
+def read_all(api: Reader) -> tuple[Rollout, ...]:
+    """Return every workload that Tilt applied; Jobs are none."""
+    return tuple(_workloads(api))
+
+
 def _workloads(api: Reader) -> Iterator[Rollout]:
     for kind, plural in _KINDS.items():
         yield from (rollout_of(kind, item) for item in _items(api, f"/apis/apps/v1/{plural}"))

@@ -1,0 +1,55 @@
+"""`rehearsal status`: how everything is, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from rehearsal.cli.cluster_commands import json_option
+from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.verdicts import ExitCode
+from rehearsal.stages.overview import LastRun, Overview, render
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> int:
+    """Say how the cluster, what is deployed on it, and the newest run are; 3 when a run could not go on."""
+    with workshop("status", announce=False) as shop:
+        found = _look(shop)
+        click.echo(json.dumps(found.as_record(), indent=2, ensure_ascii=False) if as_json else render(found))
+    return ExitCode.PASS if found.well else ExitCode.ENVIRONMENT
+
+
+def _look(shop: Workshop) -> Overview:
+    from rehearsal.cluster.api import KubernetesApi
+    from rehearsal.cluster.engine import DockerNodeEngine
+    from rehearsal.cluster.status import look
+    from rehearsal.deploy import provenance
+    from rehearsal.deploy.rollouts import read_all
+
+    cluster = look(shop.paths, DockerNodeEngine(shop.docker), KubernetesApi)
+    left = [entry.what for entry in shop.ledger.entries()]
+    run = _last_run(shop)
+    try:
+        workloads = read_all(shop.api()) if cluster.made and cluster.nodes else ()
+    except EnvironmentNotReadyError:
+        workloads = ()
+    tree = provenance.tree_hash(shop.paths.root)
+    other = provenance.difference(shop.paths.state, tree=tree, cluster=shop.cluster_identity())
+    return Overview(cluster, workloads, other, left, run)
+
+
+def _last_run(shop: Workshop) -> LastRun | None:
+    from rehearsal.report import writing
+    from rehearsal.report.phrasing import headline
+    from rehearsal.stages import run_folder
+
+    try:
+        folder = run_folder.find(shop.paths.root)
+    except ConfigurationError:
+        return None
+    report = writing.read(folder)
+    return LastRun(report.run.id, report.verdict.value, headline(report), str(folder / writing.PAGE))
