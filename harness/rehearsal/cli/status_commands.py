@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +11,17 @@ from rehearsal.cli.cluster_commands import json_option
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.verdicts import ExitCode
-from rehearsal.stages.overview import LastRun, Overview, render
+
+if TYPE_CHECKING:
+    from rehearsal.stages.overview import LastRun, Overview
 
 
 @click.command()
 @json_option
 def status(as_json: bool) -> int:
     """Say how the cluster, what is deployed on it, and the newest run are; 3 when a run could not go on."""
+    from rehearsal.stages.overview import render
+
     with workshop("status", announce=False) as shop:
         found = _look(shop)
         click.echo(json.dumps(found.as_record(), indent=2, ensure_ascii=False) if as_json else render(found))
@@ -29,6 +34,7 @@ def _look(shop: Workshop) -> Overview:
     from rehearsal.cluster.status import look
     from rehearsal.deploy import provenance
     from rehearsal.deploy.rollouts import read_all
+    from rehearsal.stages.overview import Overview
 
     cluster = look(shop.paths, DockerNodeEngine(shop.docker), KubernetesApi)
     left = [entry.what for entry in shop.ledger.entries()]
@@ -46,6 +52,7 @@ def _last_run(shop: Workshop) -> LastRun | None:
     from rehearsal.report import writing
     from rehearsal.report.phrasing import headline
     from rehearsal.stages import run_folder
+    from rehearsal.stages.overview import LastRun
 
     try:
         folder = run_folder.find(shop.paths.root)
