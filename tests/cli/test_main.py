@@ -36,6 +36,7 @@ COMMANDS = {
     "seed",
     "shop",
     "soak",
+    "status",
     "supply",
     "trace",
     "undo",
