@@ -33,17 +33,18 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
     from rehearsal.core.locking import exclusive
     from rehearsal.detection import copying, page, trials
     from rehearsal.detection.detectors import detectors
-    from rehearsal.detection.session import Session
+    from rehearsal.detection.families import families
+    from rehearsal.detection.session import FOLDER, Session
 
     with workshop("detection", announce=False) as shop:
         root = shop.paths.root
-        known = detectors()
-        chosen = _chosen(names, costs or _COSTS, known)
+        known = detectors(root, root / FOLDER)
+        commit, tree = copying.revision(root, may_be_changed=only_list)
+        chosen = _chosen(families(seed or commit), names, costs or _COSTS, known)
         if only_list:
             for one in chosen:
                 click.echo(f"{known[one.detector].cost:8} {one.detector:12} {one.name}: {one.magnitude}")
             return ExitCode.PASS
-        commit, tree = copying.revision(root)
         session = Session(
             root,
             commit,
@@ -61,18 +62,20 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
         return _exit_code(done)
 
 
-def _chosen(names: Sequence[str], costs: Sequence[str], known: Mapping[str, Detector]) -> list[Family]:
+def _chosen(
+    every: Sequence[Family], names: Sequence[str], costs: Sequence[str], known: Mapping[str, Detector]
+) -> list[Family]:
     from rehearsal.core.errors import ConfigurationError
-    from rehearsal.detection.families import ALL
 
-    unknown = set(names) - {one.name for one in ALL}
+    unknown = set(names) - {one.name for one in every}
     if unknown:
         raise ConfigurationError(
             "FAMILY_UNKNOWN",
             f"there is no family {', '.join(sorted(unknown))}",
             hint="`rehearsal detection --list` names them.",
         )
-    return [one for one in ALL if (not names or one.name in names) and known[one.detector].cost in costs]
+    wanted = [one for one in every if not names or one.name in names]
+    return [one for one in wanted if known[one.detector].cost in costs]
 
 
 def _exit_code(done: Sequence[Trial]) -> ExitCode:

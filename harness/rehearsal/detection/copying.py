@@ -42,16 +42,17 @@ class Copy:
         return [line[3:] for line in _git(self.root, "status", "--porcelain").output.splitlines()]
 
 
-def apply(root: Path, patch: Path) -> None:
-    """Apply a patch of the repository to a tree. Raises PlantError when it does not apply."""
+def apply(root: Path, patch: Path, *, below: Path | None = None) -> None:
+    """Apply a patch to a tree; its paths are those `below`. Raises PlantError when it does not apply."""
+    place = () if below is None else (f"--directory={below}",)
     try:
-        _git(root, "apply", str(patch))
+        _git(root, "apply", *place, str(patch))
     except ProcessFailedError as error:
         raise PlantError(patch.stem, f"{patch.name} does not apply: {error.tail}") from error
 
 
-def revision(root: Path) -> tuple[str, str]:
-    """Return the commit and the tree of a checkout without changes; raises ConfigurationError otherwise."""
+def revision(root: Path, *, may_be_changed: bool = False) -> tuple[str, str]:
+    """Return the commit and the tree of a checkout. Raises ConfigurationError when it has changes."""
     try:
         changed = _git(root, "status", "--porcelain").output.strip()
         commit, tree = _git(root, "rev-parse", "HEAD", "HEAD^{tree}").output.split()
@@ -59,7 +60,7 @@ def revision(root: Path) -> tuple[str, str]:
         raise ConfigurationError(
             "DETECTION_OUTSIDE_GIT", f"{root} is no git checkout: {error.tail}", hint="Use a clone."
         ) from error
-    if changed:
+    if changed and not may_be_changed:
         raise ConfigurationError(
             "DETECTION_CHANGED",
             "the tree has changes that are not committed: defects are planted in a copy of a commit",

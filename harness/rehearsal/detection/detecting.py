@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from rehearsal.core.errors import HarnessError
+from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
 from rehearsal.core.processes import Completed, run
 from rehearsal.core.verdicts import ExitCode
 from rehearsal.detection.model import Cost, Named, Seen
 
 _INSPECT_SECONDS = 300.0  # takes two or three
+_FUZZ_SECONDS = 3600.0  # takes three to six minutes on a quiet machine
+_RUN_SECONDS = 3600.0  # a deployment and a stage
+_FUZZ = "contract.fuzz"
 _LOOKED = (ExitCode.PASS, ExitCode.FAIL, ExitCode.INVALID)
 
 
@@ -33,6 +38,85 @@ class Detector(Protocol):
 
     def put_back(self) -> None:
         """Undo what looking has changed outside of the copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzing:
+    """`nox -s "contract(suite=...)"`: a service as a process, fuzzed by its own document as several users."""
+
+    service: str  # "order"
+    folder: Path  # for the session's environment and the fuzzer's reports
+    cost: Cost = Cost.SERVICE
+
+    def look(self, root: Path) -> Seen:
+        """Fuzz the copy's service; a finding names the operation."""
+        reports = self.folder / "fuzz" / self.service
+        shutil.rmtree(reports, ignore_errors=True)
+        reports.parent.mkdir(parents=True, exist_ok=True)
+        nox = [sys.executable, "-m", "nox", "--envdir", str(self.folder / "nox")]
+        suite = ["-s", f"contract(suite='{self.service}')", "--", "-q", f"--basetemp={reports}"]
+        log = self.folder / f"fuzz-{self.service}.log"
+        ended = run([*nox, *suite], timeout_seconds=_FUZZ_SECONDS, cwd=root, log=log, check=False)
+        runs = [one for path in sorted(reports.rglob("*.json")) if (one := _fuzz_run(path)) is not None]
+        return fuzzed(f"{self.service}-service", runs, ended)
+
+    def put_back(self) -> None:
+        """Nothing was changed."""
+
+
+def fuzzed(service: str, runs: Sequence[Mapping[str, Any]], ended: Completed) -> Seen:
+    """Return what the fuzzer's runs name, each operation once."""
+    failures = [one for found in runs for one in found["failures"]]
+    named = tuple(dict.fromkeys(Named(_FUZZ, f"{service} {_operation(one)}") for one in failures))
+    if named:
+        said = f"{named[0].subject}: {_what(failures[0])}"
+        return Seen(ExitCode.FAIL, named, said=said)
+    if ended.ok and runs:
+        return Seen(ExitCode.PASS)
+    # The suite ended otherwise than by a finding of the fuzzer: by one of its own assertions, or before it.
+    code = ExitCode.FAIL if runs else ExitCode.ERROR
+    return Seen(code, said=_last_line(ended.output))
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsing:
+    """`rehearsal e2e --stages deploy,...`: the copy deployed on the cluster that is there; its report."""
+
+    stage: str
+    origin: Path  # the checkout that is deployed again in the end
+    folder: Path
+    cost: Cost = Cost.CLUSTER
+
+    @property
+    def _mark(self) -> Path:
+        """Says that the cluster has a copy on it, also to the session after one that was killed."""
+        return self.folder / "to-put-back"
+
+    def look(self, root: Path) -> Seen:
+        """Deploy the copy, run the stage and read the report."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._mark.touch()
+        before = set(root.glob("runs/*/report.json"))
+        log = self.folder / f"{self.stage}.log"
+        stages = f"deploy,{self.stage}"
+        ended = rehearsal(root, "e2e", "--stages", stages, timeout_seconds=_RUN_SECONDS, log=log)
+        made = sorted({*root.glob("runs/*/report.json")} - before)
+        if ended.returncode not in _LOOKED or not made:
+            return Seen(ended.returncode or ExitCode.ERROR, said=_last_line(ended.output))
+        return seen_of(ended.returncode, json.loads(made[-1].read_text("utf-8"))["checks"])
+
+    def put_back(self) -> None:
+        """Deploy the checkout again, if a copy was."""
+        if self._mark.exists():
+            log = self.folder / "put-back.log"
+            ended = rehearsal(self.origin, "up", "--ci", timeout_seconds=_RUN_SECONDS, log=log)
+            if not ended.ok:
+                raise EnvironmentNotReadyError(
+                    "CLUSTER_HAS_A_DEFECT",
+                    f"the cluster still has a planted defect on it: {_last_line(ended.output)}",
+                    hint="`rehearsal up --ci` deploys this checkout again.",
+                )
+            self._mark.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +159,23 @@ def seen_of(exit_code: int, checks: list[dict[str, Any]]) -> Seen:
         tuple(Named(one["id"], one["subject"]) for one in invalid),
         next((str(one["sentence"]) for one in (*failed, *invalid)), ""),
     )
+
+
+def _fuzz_run(path: Path) -> Mapping[str, Any] | None:
+    """Return a report of the fuzzer; None for any other file."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "schemathesis_version" in found else None
+
+
+def _operation(failure: Mapping[str, Any]) -> str:
+    return str(failure["operation"])
+
+
+def _what(failure: Mapping[str, Any]) -> str:
+    return str(failure.get("message") or failure.get("title") or "").strip().splitlines()[0]
 
 
 def _json(output: str) -> dict[str, Any]:

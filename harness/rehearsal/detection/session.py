@@ -41,6 +41,8 @@ class Session:
 
         Raises PlantError when a defect cannot be planted any more.
         """
+        for detector in self.detectors.values():
+            detector.put_back()  # what a killed session has left
         done = self._done()
         self._controls = {one.detector: one for one in done.values() if one.is_control}
         found = {name: one for (name, _), one in done.items() if not one.is_control}
