@@ -245,6 +245,13 @@ def test_the_edge_starts_from_the_inside_out(stack: dict[str, Any]) -> None:
     assert "gateway-service" in _named(stack, "load-balancer")["ResourceDependencies"]
 
 
+def test_the_gateway_s_load_balancer_gets_an_address(stack: dict[str, Any]) -> None:
+    address = _named(stack, "gateway-address")
+    assert address["ResourceDependencies"] == ["gateway-service"]
+    assert set(address["Labels"]) == {"edge"}
+    assert "--subresource=status" in json.dumps(address)
+
+
 def test_the_shop_s_addresses_are_the_edge_s(stack: dict[str, Any]) -> None:
     links = [one["URL"]["Host"] for one in _named(stack, "cdn")["DeployTarget"]["Links"]]
     assert links == ["127.0.0.1:8080", "mambogo.localhost:8443"]

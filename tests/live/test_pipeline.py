@@ -26,7 +26,6 @@ from rehearsal.deploy.releasing import Step, read_steps
 from rehearsal.deploy.rolling_out import Kubectl, await_rollouts
 from rehearsal.supply.supplies import make_supplies
 
-from tests.live.bench import Bench
 from tests.workflows.steps import ROOT, named, run_script
 
 # Its first session makes an environment, and its images may have to be built anew.
@@ -116,18 +115,8 @@ def steps() -> tuple[Step, ...]:
 
 
 @pytest.fixture(scope="module")
-def load_balancer(bench: Bench) -> Iterator[None]:
-    """An address of the gateway's load balancer; this stands for the cloud's controller, which writes it."""
-    (node, *_) = bench.core.list_node().items
-    address = next(one.address for one in node.status.addresses if one.type == "InternalIP")
-    _set_ingress(bench, [{"ip": address}])
-    yield
-    _set_ingress(bench, [])
-
-
-@pytest.fixture(scope="module")
 def pipeline(
-    folders: Paths, settings: Catalogue, made: Record, load_balancer: None, steps: tuple[Step, ...]
+    folders: Paths, settings: Catalogue, made: Record, steps: tuple[Step, ...]
 ) -> Iterator[Pipeline]:
     """The pipeline with this cluster for production's; what it deploys is taken back at the end."""
     kubectl = make_supplies(folders, settings, emit=lambda event: None, docker=None).tool("kubectl")
@@ -201,11 +190,6 @@ def test_the_hpa_s_replicas_stay(deployed: tuple[dict[str, Manifest], dict[str, 
     }
     counts = {name: after[f"Deployment {PRODUCTION}/{name}"]["spec"]["replicas"] for name in floors}
     assert {name: count for name, count in counts.items() if count < floors[name]} == {}
-
-
-def _set_ingress(bench: Bench, ingress: list[dict[str, str]]) -> None:
-    body = {"status": {"loadBalancer": {"ingress": ingress}}}
-    bench.core.patch_namespaced_service_status("gateway-service", PRODUCTION, body)
 
 
 def _as_list(objects: Sequence[Manifest]) -> str:
