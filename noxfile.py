@@ -63,9 +63,10 @@ def install(session: nox.Session, lock: str) -> None:
 
 
 def install_services(session: nox.Session) -> None:
-    """Install the locked packages of all services, and the services themselves."""
+    """Install the locked packages of all services, the services, and the harness, which some tests use."""
     session.install("--require-hashes", "-r", str(LOCKS / "services.txt"))
-    session.install("--no-deps", *(word for name in SERVICE_PACKAGES for word in ("-e", f"services/{name}")))
+    folders = (*(f"services/{name}" for name in SERVICE_PACKAGES), ".")
+    session.install("--no-deps", *(word for folder in folders for word in ("-e", folder)))
 
 
 def keep_dependencies(session: nox.Session) -> None:
@@ -169,8 +170,6 @@ def tests(session: nox.Session, suite: str) -> None:
         session.run("pytest", "-m", "not cluster", "-n", "2", *session.posargs)
         return
     install_services(session)
-    if suite == "audit":
-        session.install("--no-deps", "-e", ".")  # the checkers are the harness's
     keep_dependencies(session)
     session.chdir(f"services/{suite}")
     # A worker that has nothing left takes over from another: some tests take a hundred times the median.
@@ -208,8 +207,6 @@ def bench(session: nox.Session) -> None:
         session.error("say which: " + ", ".join(sorted(programs)))
     if programs[name].is_relative_to("services") or name.startswith(("gateway", "pipeline")):
         install_services(session)
-        if name == "pipeline":
-            session.install("--no-deps", "-e", ".")  # the audit's machinery wants the harness's checkers
     else:
         install(session, "main")
     session.run("python", str(programs[name]), *arguments)
@@ -254,7 +251,6 @@ def release(session: nox.Session) -> None:
 def shop_audit(session: nox.Session) -> None:
     """Run the shop as processes, kill them at their failpoints, and audit every order; `-- --planted all`."""
     install_services(session)
-    session.install("--no-deps", "-e", ".")
     code = run_to_its_end([str(Path(session.bin) / "python"), "-m", "mambogo_audit", *session.posargs])
     if code:
         sys.exit(code)

@@ -14,7 +14,7 @@ CREDENTIALS = {"shopper_password": "a", "shopkeeper_password": "b", "harness_cli
 
 
 def test_stages_share_no_shopper() -> None:
-    every = [*accounts.OF_CONTRACT, *accounts.OF_LOAD, *accounts.OF_CHAOS]
+    every = [*accounts.OF_CONTRACT, *accounts.OF_FUZZING, *accounts.OF_LOAD, *accounts.OF_CHAOS]
 
     assert len(set(every)) == len(every)
     assert set(every) <= set(accounts.accounts(CREDENTIALS))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.cli.composition import Workshop
 from rehearsal.cluster import record
+from rehearsal.cluster.forwarding import Forwarding
+from rehearsal.contract.fuzzing.deployed import (
+    BY_GATEWAY,
+    DIRECTLY,
+    INSIDE_ONLY,
+    REFUSED_BY_THE_EDGE,
+    Way,
+)
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.timing import Timing
@@ -20,9 +28,9 @@ from rehearsal.load.journeys.plan import JourneyPlan, Login
 from rehearsal.load.objectives import Objectives
 from rehearsal.shop.accounts import OF_LOAD, accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
-from rehearsal.shop.tokens import PasswordTokens
+from rehearsal.shop.tokens import PasswordTokens, Realm
 from rehearsal.stages.chaos import ChaosStage
-from rehearsal.stages.contract import ContractStage
+from rehearsal.stages.contract import ContractStage, Fuzzing
 from rehearsal.stages.load import LoadStage
 from rehearsal.stages.room import Stage
 
@@ -61,7 +69,10 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
 
     def contract() -> ContractStage:
         return ContractStage(
-            shop.paths.root, lambda service: _document(shop, service), lambda: open_shop(shop)
+            shop.paths.root,
+            lambda service: _document(shop, service),
+            lambda: open_shop(shop),
+            _fuzzing(shop),
         )
 
     def load() -> LoadStage:
@@ -90,6 +101,46 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
         "load": lambda room: load()(room),
         "chaos": lambda room: chaos()(room),
     }
+
+
+def _fuzzing(shop: Workshop) -> Fuzzing:
+    """Return both ways to the services: directly, and through edge and gateway."""
+    forwarding = Forwarding(
+        shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.catalogue.cluster.context, NAMESPACE
+    )
+    edge = _edge(shop)
+
+    def secrets() -> Mapping[str, str]:
+        return {"PROVIDER_WEBHOOK_SECRET": read_credentials(shop.paths.state)["provider_webhook_secret"]}
+
+    return Fuzzing(
+        lambda: open_shop(shop),
+        (
+            Way("directly", forwarding.to, DIRECTLY),
+            Way(
+                "through the gateway",
+                lambda service, log: nullcontext(edge),
+                BY_GATEWAY,
+                hidden=INSIDE_ONLY,
+                refused=REFUSED_BY_THE_EDGE,
+                as_all=False,
+            ),
+        ),
+        lambda users: _tokens(shop, users),
+        secrets,
+    )
+
+
+async def _tokens(shop: Workshop, users: Sequence[str]) -> Mapping[str, str]:
+    """Return fresh tokens, which live as long as tokens do."""
+    credentials = read_credentials(shop.paths.state)
+    async with http_client("") as client:
+        tokens = PasswordTokens(client, _realm(shop, credentials), accounts(credentials))
+        return {user: await tokens.bearer(user) for user in users}
+
+
+def _realm(shop: Workshop, credentials: Mapping[str, str]) -> Realm:
+    return realm(_token_url(shop), credentials)
 
 
 def _step(shop: Workshop, workload: str) -> Step:
@@ -168,8 +219,7 @@ def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:
 async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
     credentials = read_credentials(shop.paths.state)
     async with http_client(_edge(shop)) as client:
-        place = realm(_token_url(shop), credentials)
-        yield HttpShop(client, PasswordTokens(client, place, accounts(credentials)))
+        yield HttpShop(client, PasswordTokens(client, _realm(shop, credentials), accounts(credentials)))
 
 
 def books_of(shop: Workshop) -> ClusterSource:

@@ -13,4 +13,11 @@ DRIFT = CheckKind("contract.drift", "The live contract is the committed one", Se
 ORDER = CheckKind("contract.order", "An order comes to its confirmation", Severity.CRITICAL)
 TOKEN = CheckKind("contract.token", "Without a token nothing is given away", Severity.CRITICAL)
 OWNER = CheckKind("contract.owner", "Nobody sees another user's order", Severity.CRITICAL)
-CHECKS = (BREAKING, EVENTS, TOPICS, CONSUMERS, ACCEPTED, DRIFT, ORDER, TOKEN, OWNER)
+FUZZ = CheckKind("contract.fuzz", "Services keep their documents, whatever is asked", Severity.HIGH)
+AUTHORISED = CheckKind(
+    "contract.authorised", "Nobody gets what is not theirs, by any operation", Severity.CRITICAL
+)
+COVERED = CheckKind("contract.covered", "The fuzzer reached every operation and link", Severity.HIGH)
+_OF_DOCUMENTS = (BREAKING, EVENTS, TOPICS, CONSUMERS, ACCEPTED, DRIFT)
+_OF_ANSWERS = (ORDER, TOKEN, OWNER, FUZZ, AUTHORISED, COVERED)
+CHECKS = (*_OF_DOCUMENTS, *_OF_ANSWERS)

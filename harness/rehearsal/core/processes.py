@@ -14,8 +14,8 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -107,6 +107,22 @@ def run(
     return Completed(tuple(argv), returncode, seconds, output.text)
 
 
+@contextmanager
+def beside(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[Callable[[], int | None]]:
+    """Have a program run for the length of the block, its output in `log`; yield what says its exit code.
+
+    Raises ProcessFailedError for a program that cannot be started.
+    """
+    with _sink(log) as sink:
+        process = _start(argv, env=env, cwd=cwd, stdin=None, output=sink)
+        try:
+            yield process.poll
+        finally:
+            end_group(process)
+
+
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End a program and its group: SIGTERM, a grace period for the program, SIGKILL for all that is left."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -119,7 +135,12 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _start(
-    argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, stdin: bytes | Path | None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: bytes | Path | None,
+    output: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     opened: AbstractContextManager[IO[bytes] | None]
     opened = stdin.open("rb") if isinstance(stdin, Path) else nullcontext(None)
@@ -132,7 +153,7 @@ def _start(
             return subprocess.Popen(
                 list(argv),
                 stdin=feed,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if output is None else output,
                 stderr=subprocess.STDOUT,
                 env=dict(env) if env is not None else None,
                 cwd=cwd,

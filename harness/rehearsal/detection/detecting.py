@@ -23,6 +23,7 @@ _INSPECT_SECONDS = 300.0  # takes two or three
 _FUZZ_SECONDS = 3600.0  # takes three to six minutes on a quiet machine
 _RUN_SECONDS = 3600.0  # a deployment and a stage
 _FUZZ = "contract.fuzz"
+_FOUND = "found.json"  # what a suite's run of the fuzzer has found
 _LOOKED = (ExitCode.PASS, ExitCode.FAIL, ExitCode.INVALID)
 
 
@@ -57,7 +58,8 @@ class Fuzzing:
         suite = ["-s", f"contract(suite='{self.service}')", "--", "-q", f"--basetemp={reports}"]
         log = self.folder / f"fuzz-{self.service}.log"
         ended = run([*nox, *suite], timeout_seconds=_FUZZ_SECONDS, cwd=root, log=log, check=False)
-        runs = [one for path in sorted(reports.rglob("*.json")) if (one := _fuzz_run(path)) is not None]
+        files = sorted(reports.rglob(_FOUND))
+        runs = [one for path in files for one in json.loads(path.read_text("utf-8"))]
         return fuzzed(f"{self.service}-service", runs, ended)
 
     def put_back(self) -> None:
@@ -159,15 +161,6 @@ def seen_of(exit_code: int, checks: list[dict[str, Any]]) -> Seen:
         tuple(Named(one["id"], one["subject"]) for one in invalid),
         next((str(one["sentence"]) for one in (*failed, *invalid)), ""),
     )
-
-
-def _fuzz_run(path: Path) -> Mapping[str, Any] | None:
-    """Return a report of the fuzzer; None for any other file."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "schemathesis_version" in found else None
 
 
 def _operation(failure: Mapping[str, Any]) -> str:

@@ -25,7 +25,10 @@ def shoppers(first: int, last: int) -> tuple[str, ...]:
     return tuple(f"shopper-{number:02d}" for number in range(first, last + 1))
 
 
-OF_CONTRACT = shoppers(1, 4)
+# Of a shopper's token (services/README.md); an administrator's has every scope.
+SHOPPER_SCOPES = frozenset(("carts:write", "orders:read", "orders:write", "payments:read", "inventory:read"))
+OF_CONTRACT = shoppers(1, 2)
+OF_FUZZING = shoppers(3, 4)  # leave orders behind that nobody follows
 OF_LOAD = shoppers(5, 12)
 OF_CHAOS = shoppers(13, 20)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from rehearsal.contract.checks import DRIFT
+from rehearsal.contract.checks import DRIFT, FUZZ
 from rehearsal.contract.committed import judge_committed
 from rehearsal.contract.drift import FOLDER, judge_drift, text_of
+from rehearsal.contract.fuzzing.deployed import PARTS, FuzzedShop, Part, Target, Way, judge_target, prepare
 from rehearsal.contract.smoke import OpenShop, smoke
+from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import step
 from rehearsal.load.flow import FlowPlan
@@ -26,7 +28,20 @@ from rehearsal.stages.room import Room
 SERVICES = ("product-service", "cart-service", "order-service", "inventory-service", "payment-service")
 _UNITS = 1000  # far more than the questions take
 
+_AT_ONCE = 2  # fuzzers wait for answers half of their time
+_PAYMENT_SECONDS = 60.0  # until an order's money is taken, on a busy machine
+
 OpenShops = Callable[[], AbstractAsyncContextManager[OpenShop]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzing:
+    """What the fuzzer needs of the deployed shop."""
+
+    open_shop: Callable[[], AbstractAsyncContextManager[FuzzedShop]]
+    ways: tuple[Way, ...]
+    tokens: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]  # fresh ones, by account
+    environment: Callable[[], Mapping[str, str]]  # the secrets that configurations refer to
 
 
 def _today() -> date:
@@ -40,6 +55,7 @@ class ContractStage:
     root: Path  # the checkout, with the committed documents
     live: Callable[[str], Mapping[str, Any]]  # a service's document, as it serves it
     open_shop: OpenShops
+    fuzzing: Fuzzing | None = None  # without it the services are not fuzzed
     today: Callable[[], date] = _today
 
     def __call__(self, room: Room) -> None:
@@ -51,6 +67,47 @@ class ContractStage:
             self._document(room, service)
         with step(room.emit, "smoke", "one order, strangers, no token"):
             asyncio.run(self._smoke(room))
+        if self.fuzzing is not None:
+            self._fuzz(room, self.fuzzing)
+
+    def _fuzz(self, room: Room, fuzzing: Fuzzing) -> None:
+        with step(room.emit, "fuzzing", "each service, directly and through the gateway, as several users"):
+            asyncio.run(self._fuzz_all(room, fuzzing))
+
+    async def _fuzz_all(self, room: Room, fuzzing: Fuzzing) -> None:
+        async with fuzzing.open_shop() as shop:
+            known = await prepare(shop, len(fuzzing.ways), _PAYMENT_SECONDS)
+        free = asyncio.Semaphore(_AT_ONCE)
+        # What one makes of its carts and orders must not be another's to wonder about.
+        alone = {part.service: asyncio.Lock() for part in PARTS}
+
+        async def judge(part: Part, way: Way, ids: Mapping[str, Sequence[str]]) -> None:
+            async with alone[part.service], free:
+                for check in await self._judged(room, fuzzing, part, way, ids):
+                    room.record(check)
+
+        asked = [(part, way, ids) for way, ids in zip(fuzzing.ways, known, strict=True) for part in PARTS]
+        await asyncio.gather(*(judge(*one) for one in asked))
+
+    async def _judged(
+        self, room: Room, fuzzing: Fuzzing, part: Part, way: Way, ids: Mapping[str, Sequence[str]]
+    ) -> Sequence[Check]:
+        file = room.folder / _document_name(part.service)
+        if not file.exists():  # why, is said already
+            return [FUZZ.invalid(f"{part.service} {way.name}", "there is no document to fuzz it by")]
+        target = Target(
+            part,
+            way,
+            json.loads(file.read_text(encoding="utf-8")),
+            file,
+            self.root / part.config,
+            room.seed,
+            fuzzing.tokens,
+            {name: ids[name] for name in part.known},
+            fuzzing.environment(),
+        )
+        with step(room.emit, f"fuzz {target.name}"):
+            return await judge_target(target, room.folder)
 
     def _document(self, room: Room, service: str) -> None:
         try:
@@ -58,7 +115,7 @@ class ContractStage:
         except EnvironmentNotReadyError as error:
             room.record(DRIFT.invalid(service, f"its document could not be fetched: {error.message}"))
             return
-        name = f"{service}.openapi.json"
+        name = _document_name(service)
         (room.folder / name).write_text(text_of(live), encoding="utf-8")
         path = self.root / FOLDER / f"{service}.json"
         committed = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -71,3 +128,7 @@ class ContractStage:
             with History(room.folder / "history.jsonl") as history:
                 async for check in smoke(shop, plan, history):
                     room.record(check)
+
+
+def _document_name(service: str) -> str:
+    return f"{service}.openapi.json"

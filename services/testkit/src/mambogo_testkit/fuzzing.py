@@ -1,63 +1,44 @@
-"""Runs schemathesis against a service that answers, and says whether the run reached anything.
+"""A service's contract suite: it is fuzzed as several users, with several seeds.
 
-Which checks run, and that none is left out, is said by the service's own configuration file. It takes the
-users from `${USERS}` and `${USER}`: every run knows all of them and is one's, and `fuzz_hooks` tries what it
-does as the others.
+The runs, and what they show, are the harness's, which does the same to the deployed shop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rehearsal.contract.fuzzing.judging import Run, evidence, told
+from rehearsal.contract.fuzzing.reading import Seen, read
+from rehearsal.contract.fuzzing.running import Fuzz, User, fuzz
+
+__all__ = ["FuzzRun", "Fuzzer", "User"]
+
 # A run takes 20 to 40 s; this bounds a hang, also on a machine that is busy with other things.
-RUN_SECONDS = 900
-_LINK = re.compile(r'"transition":\s*\{"id":\s*"((?:[^"\\]|\\.)*)"')
+RUN_SECONDS = 900.0
+FOUND = "found.json"  # what a run has found, for programs
 
 
 @dataclass(frozen=True, slots=True)
 class FuzzRun:
-    """One run: how it ended, what it printed, and how many links it knew."""
+    """One run, and what it has shown."""
 
-    code: int
-    output: str
+    user: User
+    seed: int
+    seen: Seen
 
     @property
     def failed(self) -> bool:
         """Whether anything was found, or the run itself could not be made."""
-        return self.code != 0
+        return bool(told(self.seen, self.user))
 
     @property
     def summary(self) -> str:
-        """The end of what it printed."""
-        return self.output[-6000:]
-
-    @property
-    def links_inferred(self) -> int:
-        """Links between operations that could be followed."""
-        found = re.search(r"covered / (\d+) selected / (\d+) total", self.output)
-        return int(found[2]) if found is not None else 0
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody with a token. `forbidden` names operations (`POST /api/orders`) that must never succeed."""
-
-    name: str
-    token: str = field(repr=False)
-    forbidden: tuple[str, ...] = ()
-
-    @property
-    def authorization(self) -> str:
-        """The header's value."""
-        return f"Bearer {self.token}"
+        """What was found, a line for each."""
+        return "\n".join([f"as {self.user.name}, seed {self.seed}:", *told(self.seen, self.user)])
 
 
 @dataclass(slots=True)
@@ -79,39 +60,26 @@ class Fuzzer:
                 break  # the others would find the same again, and take minutes
         return runs
 
-    def run(self, url: str, seed: int, user: User, *arguments: str) -> FuzzRun:
-        """Fuzz the service at `url` by its published document, as `user`."""
-        schemathesis = Path(sys.executable).with_name("st")
-        reports = self.directory / f"{user.name}-{seed}"
-        reports.mkdir()
-        if user.forbidden:
-            # That an operation was never reached is here what is wanted.
-            arguments = ("--warnings", "off", *arguments)
-        ended = subprocess.run(
-            [
-                *(str(schemathesis), "--config-file", str(self.config), "run", f"{url}/openapi.json"),
-                *("--seed", str(seed), "--report", "ndjson", "--report-dir", str(reports), *arguments),
-            ],
-            cwd=reports,
-            env={**os.environ, **self.environment, **self._as(user, reports)},
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
+    def run(
+        self, url: str, seed: int, user: User, *, known: Mapping[str, Sequence[str]] | None = None
+    ) -> FuzzRun:
+        """Fuzz the service at `url` by its published document, as `user`; `known` are ids of what exists."""
+        one = Fuzz(
+            document=f"{url}/openapi.json",
+            url=url,
+            config=self.config,
+            users=self.users,
+            user=user,
+            seed=seed,
+            limit_seconds=RUN_SECONDS,
+            environment=self.environment,
+            known=known or {},
         )
-        for report in reports.glob("*.ndjson"):
-            self._links |= {json.loads(f'"{name}"') for name in _LINK.findall(report.read_text())}
-        return FuzzRun(ended.returncode, ended.stdout + ended.stderr)
-
-    def _as(self, user: User, reports: Path) -> dict[str, str]:
-        """All users, as schemathesis reads them (Web Fuzzing Commons), and who is this run's."""
-        users = reports / "users.json"
-        entries = [
-            {"name": one.name, "fixedHeaders": [{"name": "Authorization", "value": one.authorization}]}
-            for one in self.users
-        ]
-        users.write_text(json.dumps({"auth": entries}))
-        return {"USERS": str(users), "USER": user.name, "FORBIDDEN": ",".join(user.forbidden)}
+        folder = self.directory / f"{user.name}-{seed}"
+        seen = read(folder, asyncio.run(fuzz(one, folder)))
+        (folder / FOUND).write_text(evidence([Run(user, seed, seen)]), encoding="utf-8")
+        self._links |= seen.followed
+        return FuzzRun(user, seed, seen)
 
     @property
     def links_used(self) -> int:

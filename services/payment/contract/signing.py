@@ -1,4 +1,4 @@
-"""Schemathesis hooks: requests have keys of their own, and webhooks are signed as the provider's are.
+"""Schemathesis hooks: webhooks are signed as the provider's are, with the secret in PROVIDER_WEBHOOK_SECRET.
 
 Signed are those that schemathesis means to be sound; what it makes wrong on purpose stays wrong.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import time
 from typing import Any
 
-import mambogo_testkit.fuzz_hooks  # noqa: F401 - registers its hook
+import rehearsal.contract.fuzzing.hooks  # noqa: F401 - registers its hook
 import requests
 import schemathesis
-
-from support.sandbox import WEBHOOK_SECRET
 
 _PATH = "/api/payments/webhooks/provider"
 
@@ -27,5 +26,6 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     body = requests.Request(**case.as_transport_kwargs()).prepare().body or b""
     raw = body.encode() if isinstance(body, str) else body
     at = int(time.time())
-    digest = hmac.new(WEBHOOK_SECRET.encode(), f"{at}.".encode() + raw, hashlib.sha256).hexdigest()
+    secret = os.environ["PROVIDER_WEBHOOK_SECRET"].encode()
+    digest = hmac.new(secret, f"{at}.".encode() + raw, hashlib.sha256).hexdigest()
     case.headers["Provider-Signature"] = f"t={at},v1={digest}"

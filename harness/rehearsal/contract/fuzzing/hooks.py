@@ -1,8 +1,8 @@
-"""Schemathesis hooks for contract runs: `hooks = "mambogo_testkit.fuzz_hooks"` in a service's configuration.
+"""What schemathesis does besides, in its own process; a configuration names this module as its `hooks`.
 
-Two checks of rights come with them. That a user cannot read another's object is schemathesis' own check
+Two checks of rights come with it. That a user cannot read another's object is schemathesis' own check
 (`peers` in the configuration); here are that nobody can change it, and that no operation that a user has no
-right to succeeds. Needs schemathesis, which only contract runs install.
+right to succeeds. Nobody else imports this: it needs schemathesis, which takes a second to load.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +23,55 @@ _HEADER: Final = "Idempotency-Key"
 _VALID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _TIMEOUT_SECONDS: Final = 30.0
 _NOT_FOUND: Final = 404
+_STAYS_UNKNOWN: Final = (
+    8  # one value in so many is left as it was drawn: what nobody knows has to be tried, too
+)
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Give each request a key of its own, as a client does.
+    """Make a request one that can succeed: with a key of its own, and ids of what is there.
 
     A generator repeats its values: the same key then comes with another body, which is a client's mistake and
-    answered so. A key that is absent or malformed, on purpose, stays as it is, and so do all headers of a
-    case that is about a wrong one: schemathesis would take it for a sound case once they were touched.
+    answered so. A key that is absent or malformed, on purpose, stays as it is, and so does all of a case that
+    is about something wrong: schemathesis would take it for a sound case once it was touched.
     """
     if case.meta is not None and case.meta.generation.mode.is_negative:
         return
+    known = json.loads(os.environ.get("KNOWN") or "{}")
+    case.path_parameters = with_known(case.path_parameters, known)
+    if isinstance(case.body, dict):
+        case.body = with_known(case.body, known)
     key = (case.headers or {}).get(_HEADER)
     if isinstance(key, str) and _VALID.fullmatch(key):
         case.headers[_HEADER] = str(uuid.uuid4())
+
+
+@schemathesis.hook
+def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+    """Leave out what the way answers by itself: no method of REFUSED_ON_THE_WAY gets to a service."""
+    return str(case.method).upper() not in os.environ.get("REFUSED_ON_THE_WAY", "").split(",")
+
+
+def with_known(content: Any, known: Mapping[str, Sequence[str]]) -> Any:
+    """Return content in which the ids that `known` has values for, by name, are mostly ids of what exists.
+
+    A generator draws them at random, and nothing is there. The same id becomes the same one each time, and a
+    known one stays: what one request has made is found by the next.
+    """
+    if isinstance(content, Mapping):
+        return {
+            name: _known(value, known[name]) if known.get(name) else with_known(value, known)
+            for name, value in content.items()
+        }
+    return [with_known(one, known) for one in content] if isinstance(content, list) else content
+
+
+def _known(value: Any, values: Sequence[str]) -> Any:
+    number = zlib.crc32(str(value).encode())
+    if value in values or number % _STAYS_UNKNOWN == 0:
+        return value
+    return values[number % len(values)]
 
 
 @schemathesis.check

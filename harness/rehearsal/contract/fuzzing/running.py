@@ -1,0 +1,114 @@
+"""Runs schemathesis against a service that answers, as a program: what hangs or breaks ends with it.
+
+Which checks run, and that none is left out, is said by the configuration that lies beside each service. It
+takes the users from `${USERS}` and `${USER}`: a run knows all of them and is one's, and `hooks` tries what it
+does as the others. What a run has shown is read from its reports, never from what it prints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from rehearsal.core.processes import ProcessFailedError, beside
+
+SUMMARY = "summary.json"  # what the run says of itself
+EVENTS = "events.ndjson"  # each request with its answer and checks
+LOG = "output.txt"
+_LOOK_SECONDS = 0.1
+_REQUEST_SECONDS = 20  # longer than the gateway's longest deadline
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with a token. `forbidden` names operations (`POST /api/orders`) that must never succeed."""
+
+    name: str  # as the configuration calls them
+    token: str = field(repr=False)
+    forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzz:
+    """One run: what is fuzzed, by which document and configuration, and as whom."""
+
+    document: str  # a file or an address
+    url: str
+    config: Path
+    users: Sequence[User]
+    user: User  # whose run it is
+    seed: int
+    limit_seconds: float  # what takes longer hangs
+    arguments: Sequence[str] = ()  # of schemathesis, besides
+    environment: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # what the configuration refers to
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)  # ids of what exists, by parameter
+
+
+async def fuzz(one: Fuzz, folder: Path) -> str:
+    """Make the run; its reports are in `folder` then. Return why it did not come to its end, or nothing."""
+    folder = _made(folder)
+    # Tokens stay out of the run's folder, which people hand on.
+    with TemporaryDirectory(prefix="rehearsal-fuzz-") as private:
+        environment = {**os.environ, **one.environment, **_environment(one, Path(private))}
+        try:
+            with beside(_argv(one, folder), log=folder / LOG, env=environment, cwd=Path(private)) as ended:
+                code = await _end(ended, one.limit_seconds)
+        except ProcessFailedError as error:
+            return error.message.splitlines()[0]
+    if code is None:
+        return f"it was ended after {one.limit_seconds:.0f} s without coming to its end"
+    # 0 and 1 are its verdicts; anything else is no run.
+    return "" if code in (0, 1) else f"schemathesis ended with {code}; {folder.name}/{LOG} says why"
+
+
+async def _end(ended: Callable[[], int | None], limit_seconds: float) -> int | None:
+    until = monotonic() + limit_seconds
+    while True:
+        code = ended()
+        if code is not None or monotonic() > until:
+            return code
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()  # the program works elsewhere
+
+
+def _argv(one: Fuzz, folder: Path) -> list[str]:
+    return [
+        *(str(Path(sys.executable).with_name("st")), "--config-file", str(one.config.resolve())),
+        *("run", one.document, "--url", one.url, "--seed", str(one.seed), "--no-color"),
+        # One worker: with more, a seed does not say what is sent, and CPython 3.11 breaks parsing in threads.
+        *("--workers", "1", "--request-timeout", str(_REQUEST_SECONDS)),
+        *("--report-json-path", str(folder / SUMMARY), "--report-ndjson-path", str(folder / EVENTS)),
+        *one.arguments,
+    ]  # fmt: skip
+
+
+def _environment(one: Fuzz, private: Path) -> dict[str, str]:
+    """All users as schemathesis reads them (Web Fuzzing Commons), who is this run's, and what exists."""
+    users = private / "users.json"
+    entries = [
+        {"name": user.name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {user.token}"}]}
+        for user in one.users
+    ]
+    users.touch(mode=0o600)
+    users.write_text(json.dumps({"auth": entries}), encoding="utf-8")
+    return {
+        "USERS": str(users),
+        "USER": one.user.name,
+        "FORBIDDEN": ",".join(one.user.forbidden),
+        "KNOWN": json.dumps({name: list(values) for name, values in one.known.items()}),
+        # A service's own hooks lie beside its configuration.
+        "PYTHONPATH": str(one.config.resolve().parent),
+    }
