@@ -55,7 +55,8 @@ def _fuzzed(
             user=user,
             seed=SEED,
             limit_seconds=limit_seconds,
-            arguments=("-n", str(examples)),
+            scenarios=examples,
+            arguments=("-n", "10"),
         )
         return Run(user, SEED, read(folder, asyncio.run(fuzz(one, folder))))
 
@@ -139,7 +140,7 @@ def test_service_that_is_not_there_is_invalid(tmp_path: Path) -> None:
     with serving("") as url:
         pass
     one = Fuzz(
-        f"{url}/openapi.json", url, HERE / "schemathesis.toml", (ALICE, BOB), ALICE, SEED, LIMIT_SECONDS
+        f"{url}/openapi.json", url, HERE / "schemathesis.toml", (ALICE, BOB), ALICE, SEED, LIMIT_SECONDS, 1
     )
 
     checks = _judged(Run(ALICE, SEED, read(tmp_path, asyncio.run(fuzz(one, tmp_path)))))

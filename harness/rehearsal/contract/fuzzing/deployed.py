@@ -26,8 +26,9 @@ from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import ADMINISTRATOR, Line, Shop
 from rehearsal.shop.stocking import stock_up
 
-# Examples for each operation, and scenarios; the cases at the bounds come besides.
+# Examples for each operation; the cases at its bounds come besides.
 DIRECTLY = ("-n", "20")
+_SCENARIOS = 40  # follow a dozen links in most runs
 # Every operation at its bounds; what else it does, and where its links lead, is the service's own. Below the
 # 50 requests a second that a user is granted.
 BY_GATEWAY = ("--phases", "examples,coverage", "-n", "20", "--rate-limit", "40/s")
@@ -161,6 +162,7 @@ async def _run(target: Target, url: str, folder: Path, name: str, seed: int, arg
         user=user,
         seed=seed,
         limit_seconds=_LIMIT_SECONDS,
+        scenarios=_SCENARIOS,
         arguments=(*target.way.arguments, *hidden, *arguments),
         environment={**target.environment, "REFUSED_ON_THE_WAY": ",".join(target.way.refused)},
         known=target.known,

@@ -61,14 +61,11 @@ class Shortfall:
     observed: str
 
 
-def told(seen: Seen, user: User) -> list[str]:
-    """Return all that is wrong with one run, a line for each; who lacks a right may have missed something."""
+def told(seen: Seen) -> list[str]:
+    """Return all that is wrong with one run, a line for each; what it has not reached, others may have."""
     lines = [seen.unfinished] if seen.unfinished else []
     lines += [f"{one.operation}: {one.title} ({one.check}): {one.message}" for one in seen.failures]
-    lines += list(seen.errors)
-    if not user.forbidden:
-        lines += [f"{one.operation}: {one.sentence}: {one.observed}" for one in shortfalls([seen])]
-    return lines
+    return [*lines, *seen.errors]
 
 
 def shortfalls(runs: Sequence[Seen]) -> list[Shortfall]:

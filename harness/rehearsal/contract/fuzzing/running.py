@@ -46,6 +46,7 @@ class Fuzz:
     user: User  # whose run it is
     seed: int
     limit_seconds: float  # what takes longer hangs
+    scenarios: int  # from one operation to another, over links; each costs several requests
     arguments: Sequence[str] = ()  # of schemathesis, besides
     environment: Mapping[str, str] = field(
         default_factory=dict, repr=False
@@ -58,9 +59,12 @@ async def fuzz(one: Fuzz, folder: Path) -> str:
     folder = _made(folder)
     # Tokens stay out of the run's folder, which people hand on.
     with TemporaryDirectory(prefix="rehearsal-fuzz-") as private:
+        config = _config(one, Path(private))
         environment = {**os.environ, **one.environment, **_environment(one, Path(private))}
         try:
-            with beside(_argv(one, folder), log=folder / LOG, env=environment, cwd=Path(private)) as ended:
+            with beside(
+                _argv(one, config, folder), log=folder / LOG, env=environment, cwd=Path(private)
+            ) as ended:
                 code = await _end(ended, one.limit_seconds)
         except ProcessFailedError as error:
             return error.message.splitlines()[0]
@@ -84,15 +88,25 @@ def _made(folder: Path) -> Path:
     return folder.resolve()  # the program works elsewhere
 
 
-def _argv(one: Fuzz, folder: Path) -> list[str]:
+def _argv(one: Fuzz, config: Path, folder: Path) -> list[str]:
     return [
-        *(str(Path(sys.executable).with_name("st")), "--config-file", str(one.config.resolve())),
+        *(str(Path(sys.executable).with_name("st")), "--config-file", str(config)),
         *("run", one.document, "--url", one.url, "--seed", str(one.seed), "--no-color"),
         # One worker: with more, a seed does not say what is sent, and CPython 3.11 breaks parsing in threads.
         *("--workers", "1", "--request-timeout", str(_REQUEST_SECONDS)),
         *("--report-json-path", str(folder / SUMMARY), "--report-ndjson-path", str(folder / EVENTS)),
         *one.arguments,
     ]  # fmt: skip
+
+
+def _config(one: Fuzz, private: Path) -> Path:
+    """Write the configuration with how many scenarios there are: no option says that of this phase alone."""
+    config = private / one.config.name
+    text = one.config.read_text(encoding="utf-8")
+    config.write_text(
+        f"{text}\n[phases.stateful.generation]\nmax-examples = {one.scenarios}\n", encoding="utf-8"
+    )
+    return config
 
 
 def _environment(one: Fuzz, private: Path) -> dict[str, str]:

@@ -46,5 +46,5 @@ def test_the_service_keeps_its_contract_under_three_seeds(
         runs = fuzzer.run_all(service.url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
-    assert fuzzer.links_used == runs[0].seen.links
+    assert not fuzzer.missed
     assert fuzzer.links_used >= 4
