@@ -11,6 +11,7 @@ import pytest
 from rehearsal.cli import e2e_assembly
 from rehearsal.cli.composition import Workshop
 from rehearsal.cli.e2e_assembly import Options
+from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.ledger import Ledger
 from rehearsal.stages.registry import NAMES
 from rehearsal.stages.room import Stage
@@ -31,7 +32,7 @@ class Ground:
         self.deeds: dict[str, str] = {}
         self.undone: list[str] = []
 
-    def stages(self, shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
+    def stages(self, shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
         """Return planted stages in place of the real ones."""
         return {name: planted(self.deeds.get(name, "PASS"), ledger) for name in NAMES}
 

@@ -6,6 +6,7 @@ import random
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import click
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages
+from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages, tap_of
 from rehearsal.cluster import record
 from rehearsal.cluster.record import Phase
+from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.errors import ConfigurationError, HarnessError
 from rehearsal.core.events import RunFacts, fan_out
 from rehearsal.core.journal import Journal
@@ -29,6 +31,7 @@ from rehearsal.stages import run_folder
 from rehearsal.stages.collecting import collect
 from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
+from rehearsal.stages.events import EventsStage
 from rehearsal.stages.planning import Planned, Request, plan
 from rehearsal.stages.preparing import CLUSTER_ENTRY, ClusterStage, ClusterUndo, doctor_stage, supply_stage
 from rehearsal.stages.room import Room, Stage
@@ -75,7 +78,8 @@ def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> 
     _undo_what_was_left(shop, ledger)
     sha, changed = run_folder.revision(shop.paths.root)
     folder = run_folder.create(shop.paths.root, sha)
-    with Journal(folder / run_folder.EVENTS) as journal:
+    tap = tap_of(shop, folder / "events")
+    with Journal(folder / run_folder.EVENTS) as journal, closing(tap):
         emit = fan_out(journal, shop.emit)
         shop.emit = emit  # supplies, cluster and engine say into the run's journal, too
         runner = Runner(
@@ -84,7 +88,7 @@ def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> 
             emit=emit,
             ledger=ledger,
             undoers=_undoers(shop),
-            stages=_stages(shop, options, ledger),
+            stages=_stages(shop, options, ledger, tap),
             diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
         )
         ending = runner.run(planned)
@@ -149,7 +153,7 @@ def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed:
     )
 
 
-def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
+def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
     return {
         "doctor": doctor_stage(
             lambda: examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
@@ -162,7 +166,7 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, St
             keep=options.keep,
         ),
         "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop), shop.catalogue.working_set_mib),
-        **{name: _on_this_tree(shop, stage) for name, stage in _judging(shop, options, ledger).items()},
+        **{name: _on_this_tree(shop, stage) for name, stage in _judging(shop, options, ledger, tap).items()},
     }
 
 
@@ -171,8 +175,21 @@ def _manifests(shop: Workshop) -> tuple[Sequence[Manifest], Sequence[Manifest]]:
     return renderer.production(), renderer.render(shop.profile)
 
 
-def _judging(shop: Workshop, options: Options, ledger: Ledger) -> Mapping[str, Stage]:
-    return judging_stages(shop, ledger, thorough=options.thorough)
+def _judging(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
+    stages = judging_stages(shop, ledger, thorough=options.thorough)
+    if any(one.spec.name == "events" and not one.skip for one in plan(options.request)):
+        stages = {name: _tapped(tap, stage) for name, stage in stages.items()}
+    return {**stages, "events": EventsStage(shop.paths.root, tap)}
+
+
+def _tapped(tap: Tap, stage: Stage) -> Stage:
+    """Return a stage beside which the tap runs, from the first of them on."""
+
+    def work(room: Room) -> None:
+        tap.begin()
+        stage(room)
+
+    return work
 
 
 def _on_this_tree(shop: Workshop, stage: Stage) -> Stage:

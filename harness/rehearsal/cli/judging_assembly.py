@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rehearsal.chaos.experiment import Experiment
@@ -18,6 +19,7 @@ from rehearsal.contract.fuzzing.deployed import (
     REFUSED_BY_THE_EDGE,
     Way,
 )
+from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.timing import Timing
@@ -235,6 +237,11 @@ def books_of(shop: Workshop) -> ClusterSource:
         Topics(f"127.0.0.1:{ports.kafka}"),
         f"http://127.0.0.1:{ports.sandbox}",
     )
+
+
+def tap_of(shop: Workshop, folder: Path) -> Tap:
+    """Return a tap on the deployed shop's broker; it is not begun."""
+    return Tap(shop.paths.root, f"127.0.0.1:{shop.catalogue.ports.kafka}", folder)
 
 
 def _document(shop: Workshop, service: str) -> Mapping[str, Any]:

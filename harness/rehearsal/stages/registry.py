@@ -74,6 +74,13 @@ STAGES = (
         judges=True,
     ),
     StageSpec(
+        "events",
+        "Judge every record that the other stages left on Kafka, or all that the topics still have.",
+        limit_seconds=6 * _MINUTE_SECONDS,  # reading on to the end has bounds of its own, below this
+        needs=("deploy",),
+        judges=True,
+    ),
+    StageSpec(
         "report",
         "Write the report of a run, in every form.",
         limit_seconds=2 * _MINUTE_SECONDS,
