@@ -41,7 +41,7 @@ def test_last_words_are_the_verdict_and_where_the_report_is(
     main.run(["e2e", "--seed", "7"])
 
     said = capsys.readouterr().out
-    assert "FAIL: 1 of 7 checks does not hold." in said
+    assert "FAIL: 1 of 8 checks does not hold." in said
     assert f"report: {ground.checkout}" in said
 
 

@@ -18,7 +18,7 @@ def _reasons(request: Request) -> set[str]:
 
 
 def test_all_stages_run_in_their_order_by_default() -> None:
-    assert _run(Request()) == ["doctor", "supply", "cluster", "deploy", "contract", "load", "chaos"]
+    assert _run(Request()) == ["doctor", "supply", "cluster", "deploy", "contract", "load", "chaos", "events"]
 
 
 def test_each_need_comes_before_the_stage_that_needs_it() -> None:
@@ -35,7 +35,7 @@ def test_others_say_that_nobody_asked_for_them() -> None:
 
 
 def test_run_goes_on_from_a_stage() -> None:
-    assert _run(Request(start="contract")) == ["contract", "load", "chaos"]
+    assert _run(Request(start="contract")) == ["contract", "load", "chaos", "events"]
 
 
 def test_stages_before_it_say_what_is_taken_as_given() -> None:
@@ -43,7 +43,7 @@ def test_stages_before_it_say_what_is_taken_as_given() -> None:
 
 
 def test_foreign_cluster_is_neither_supplied_nor_made() -> None:
-    assert _run(Request(context="staging")) == ["doctor", "deploy", "contract", "load", "chaos"]
+    assert _run(Request(context="staging")) == ["doctor", "deploy", "contract", "load", "chaos", "events"]
 
 
 @pytest.mark.parametrize("request_", [Request(stages=("lod",)), Request(start="lod")])

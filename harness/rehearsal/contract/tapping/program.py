@@ -1,6 +1,7 @@
 """The tap's own process: reads, examines, keeps evidence, and says what it saw.
 
     python -m rehearsal.contract.tapping.program ROOT BOOTSTRAP_SERVERS FOLDER [--from-beginning]
+        [--catch-up-seconds N]
 
 A process and not a thread: the load's own is busy, and what this one costs can be measured. It writes `ready`
 when it knows where the topics stand. A line on its input ends it: it reads up to where the topics stand then.
@@ -74,7 +75,7 @@ class Tapping:
                 self.write(whole=False)
         return bool(os.read(ends.fileno(), 1))
 
-    def finish(self, seconds: float = CATCH_UP_SECONDS) -> None:
+    def finish(self, seconds: float) -> None:
         """Read to the end, look at what was before where that matters, and write the summary."""
         for records in self.follower.catch_up(seconds):
             self._take(records)
@@ -141,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bootstrap_servers")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--from-beginning", action="store_true")
+    parser.add_argument("--catch-up-seconds", type=float, default=CATCH_UP_SECONDS)
     wanted = parser.parse_args(arguments)
     known = read_known(wanted.root)
     follower = follow(wanted.bootstrap_servers, from_beginning=wanted.from_beginning, seconds=BEGIN_SECONDS)
@@ -150,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         if not tapping.run(sys.stdin.buffer):
             return 1
-        tapping.finish()
+        tapping.finish(wanted.catch_up_seconds)
     return 0
 
 

@@ -39,6 +39,7 @@ class Tap:
     root: Path  # the checkout, with the committed schemas
     bootstrap_servers: str
     folder: Path
+    catch_up_seconds: float = CATCH_UP_SECONDS  # for reading to the end, and once more for what was before
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _why: str = field(default="", init=False)
 
@@ -56,7 +57,7 @@ class Tap:
         if self._process is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        flags = ["--from-beginning"] if from_beginning else []
+        flags = [f"--catch-up-seconds={self.catch_up_seconds}", *["--from-beginning"] * from_beginning]
         with (self.folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", _PROGRAM, self.root, self.bootstrap_servers, self.folder, *flags],
@@ -104,7 +105,7 @@ class Tap:
     def _ended(self, process: subprocess.Popen[bytes]) -> str:
         try:
             # Reads up to the end, then for once what was there before.
-            process.communicate(b"\n", timeout=2 * CATCH_UP_SECONDS + _SLACK_SECONDS)
+            process.communicate(b"\n", timeout=2 * self.catch_up_seconds + _SLACK_SECONDS)
         except subprocess.TimeoutExpired:
             return "it did not come to an end in time"
         return f"it ended early: {self._last_words()}" if process.returncode else ""
