@@ -12,13 +12,13 @@ import hashlib
 import math
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
 
 from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import Line, Shop
-from rehearsal.shop.history import History
+from rehearsal.shop.history import Entry, History
 
 ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
 _LONGEST_RETRY_SECONDS = 4.0
@@ -187,6 +187,20 @@ class Flow:
                 break
         if one.state in ENDS:
             one.ended = self.now
+
+
+def unwritten(orders: Iterable[Placed], entries: Iterable[Entry]) -> list[str]:
+    """Return the operations of which the history lacks what their shoppers know: a request, or its answer."""
+    asked: set[str] = set()
+    answered: set[str] = set()
+    for one in entries:
+        if one.f == "place_order":
+            (asked if one.type == "invoke" else answered).add(one.op_id)
+    return [
+        one.op_id
+        for one in orders
+        if one.attempts and (one.op_id not in asked or (one.answer is not None and one.op_id not in answered))
+    ]
 
 
 def _answered(answer: Answer) -> dict[str, object]:

@@ -20,10 +20,10 @@ from rehearsal.chaos.proving.ending import END_SECONDS
 from rehearsal.chaos.proving.operations import PLACE, Operation, operations_of
 from rehearsal.chaos.settling import Readers, settle
 from rehearsal.core.checks import Check
-from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
 from rehearsal.core.events import FaultMade, Level, Notice, step
 from rehearsal.load import series
-from rehearsal.load.flow import Flow, FlowPlan
+from rehearsal.load.flow import Flow, FlowPlan, unwritten
 from rehearsal.shop.accounts import OF_CHAOS
 from rehearsal.shop.history import History, read
 from rehearsal.shop.stocking import stock_up
@@ -81,6 +81,7 @@ class ChaosStage:
                 flow = Flow(plan, shop, history)
                 seen = await run(experiment, flow, self.injector)
             after = await read_lists(shop, OF_CHAOS)
+        _require_whole(history_file, flow)
         series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         if seen.injected is not None:
             end = seen.whole if seen.whole is not None else flow.now
@@ -119,6 +120,16 @@ class ChaosStage:
         file = room.folder / AUDIT_FILE
         file.write_text(json.dumps(document(found, operations, snapshot), indent=1) + "\n", encoding="utf-8")
         _record(room, judge_audit(found, (f"{room.stage}/{AUDIT_FILE}",)))
+
+
+def _require_whole(history_file: Path, flow: Flow) -> None:
+    """Raise HarnessError when orders are not in the history: the audit would never miss them."""
+    if lacking := unwritten(flow.orders, read(history_file)):
+        raise HarnessError(
+            "HISTORY_INCOMPLETE",
+            f"{history_file.name} lacks {len(lacking)} of {len(flow.orders)} orders, such as {lacking[0]}",
+            hint="Something else wrote into the run's folder, or the disk is full; start a new run.",
+        )
 
 
 def _record(room: Room, checks: Iterable[Check]) -> None:
