@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from rehearsal.contract.tapping.explaining import read_explanations
-from rehearsal.contract.tapping.judging import Ground, cost, judge, unseen_types
+from rehearsal.contract.tapping.judging import Ground, cost_of, judge, unseen_types
 from rehearsal.contract.tapping.known import read_known
 from rehearsal.contract.tapping.seen import RECORDS, SUMMARY
 from rehearsal.contract.tapping.tap import Sight
-from rehearsal.core.events import Level, Notice, NotLookedAt, step
+from rehearsal.core.events import NotLookedAt, step
 from rehearsal.stages.room import Room
 
 
@@ -59,7 +59,6 @@ class EventsStage:
         for check in judge(sight, ground):
             room.record(check)
         if sight.seen is not None:
-            is_cheap, said = cost(sight.seen)
-            room.emit(Notice(Level.INFO if is_cheap else Level.WARNING, said))
+            room.emit(cost_of(sight.seen))
             if unseen := unseen_types(sight.seen, known):
                 room.emit(NotLookedAt(f"events of {', '.join(unseen)}", "none was written in this run"))

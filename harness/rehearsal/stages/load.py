@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from rehearsal.core.costs import cost
 from rehearsal.core.events import step
 from rehearsal.load import series
 from rehearsal.load.autoscaling import judging as scaling
@@ -72,7 +73,9 @@ class LoadStage:
                 with History(history_file) as history:
                     flow = Flow(plan, shop, history)
                     course = await stepping.run(wanted, pace, flow, progress.progress)
-        sampling.write(samples_file, course.watch.samples)
+        watch = course.watch
+        sampling.write(samples_file, watch.samples)
+        room.emit(cost(f"the sampler of {workload}", watch.cpu_seconds, watch.ended - watch.began))
         series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         series.append(room.run / series.FILE_NAME, points(course))
         evidence = (f"{room.stage}/{samples_file.name}", f"{room.stage}/{history_file.name}")

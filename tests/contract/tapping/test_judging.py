@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from rehearsal.contract.tapping.explaining import FOLDER, read_explanations
-from rehearsal.contract.tapping.judging import cost, unseen_types
+from rehearsal.contract.tapping.judging import cost_of, unseen_types
 from rehearsal.contract.tapping.records import Record
+from rehearsal.core.events import Level
 from rehearsal.core.verdicts import Verdict
 
 from tests.contract.tapping.shop_events import (
@@ -249,11 +250,11 @@ def test_types_that_nobody_wrote_are_listed() -> None:
     assert "com.mambogo.inventory.lost.v1" in unseen
 
 
-@pytest.mark.parametrize(("cpu_seconds", "is_cheap"), [(4.9, True), (5.1, False)])
-def test_cost_has_a_bound(cpu_seconds: float, is_cheap: bool) -> None:
-    found, said = cost(see(clean()).model_copy(update={"cpu_seconds": cpu_seconds}))
+@pytest.mark.parametrize(("cpu_seconds", "level"), [(4.9, Level.INFO), (5.1, Level.WARNING)])
+def test_cost_has_a_bound(cpu_seconds: float, level: Level) -> None:
+    notice = cost_of(see(clean()).model_copy(update={"cpu_seconds": cpu_seconds}))
 
-    assert (found, f"{cpu_seconds} %" in said) == (is_cheap, True)
+    assert (notice.level, f"took {cpu_seconds} % of a core" in notice.message) == (level, True)
 
 
 def test_evidence_hides_what_looks_like_a_secret() -> None:

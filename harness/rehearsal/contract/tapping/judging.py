@@ -17,11 +17,12 @@ from rehearsal.contract.tapping.known import FOLDER as SCHEMAS
 from rehearsal.contract.tapping.seen import DeadLetters, Finding, Seen, TopicSeen
 from rehearsal.contract.tapping.tap import Sight
 from rehearsal.core.checks import Check, CheckKind
+from rehearsal.core.costs import cost
+from rehearsal.core.events import Notice
 
 ALL_TOPICS: Final = "all topics"
 # Alone, the stage reads what the topics still have from their beginning.
 _REPRODUCE: Final = "nox -s events"
-_CHEAP_SHARE: Final = 0.05  # of one core: what looks must not be what is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,11 @@ def unseen_types(seen: Seen, known: KnownEvents) -> list[str]:
     return sorted(set(known.types) - there)
 
 
-def cost(seen: Seen) -> tuple[bool, str]:
-    """Return whether the tap was cheap enough, and what it cost, in words."""
+def cost_of(seen: Seen) -> Notice:
+    """Return what the tap cost."""
     away = f"; Kafka was away for {seen.away_seconds:.0f} s of it" if seen.away_seconds >= 1 else ""
-    said = (
-        f"the tap took {100 * seen.cpu_share:.1f} % of a core ({seen.cpu_seconds:.1f} s in {seen.seconds:.0f}"
-        f" s) for {seen.records} records, of which {seen.kept} are kept{away}"
-    )
-    bound = f"{100 * _CHEAP_SHARE:.0f} %"
-    if seen.cpu_share > _CHEAP_SHARE:
-        return False, f"{said}: more than {bound}, so it may have slowed what was measured"
-    return True, f"{said}; {bound} are its bound"
+    did = f" for {seen.records} records, of which {seen.kept} are kept{away}"
+    return cost("the tap on Kafka", seen.cpu_seconds, seen.seconds, did)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,3 @@ class Seen(_Part):
     def topic(self, name: str) -> TopicSeen | None:
         """Return what was seen of a topic; None for one that the broker does not have."""
         return next((one for one in self.topics if one.name == name), None)
-
-    @property
-    def cpu_share(self) -> float:
-        """How much of one core it took."""
-        return self.cpu_seconds / max(1.0, self.seconds)
