@@ -16,10 +16,15 @@ _PATTERNS = (
     re.compile(r"(?i)(?<=password=)[^\s&;,\"']+|(?<=secret=)[^\s&;,\"']+"),
     re.compile(r"(?i)(?<=password\": \")[^\"]+|(?<=secret\": \")[^\"]+|(?<=token\": \")[^\"]+"),
 )
+# One of these is in whatever a pattern finds: looking for them costs a hundredth of the patterns.
+_SIGNS = ("eyj", "bearer ", "://", "password", "secret", "token")
 
 
 def redact(text: str) -> str:
     """Return the text with every secret of a known shape replaced."""
+    lowered = text.lower()
+    if not any(sign in lowered for sign in _SIGNS):
+        return text
     for pattern in _PATTERNS:
         text = pattern.sub(HIDDEN, text)
     return text
