@@ -69,9 +69,12 @@ class Fuzzing:
 def fuzzed(service: str, runs: Sequence[Mapping[str, Any]], ended: Completed) -> Seen:
     """Return what the fuzzer's runs name, each operation once."""
     failures = [one for found in runs for one in found["failures"]]
-    named = tuple(dict.fromkeys(Named(_FUZZ, f"{service} {_operation(one)}") for one in failures))
+    named = tuple(
+        dict.fromkeys(Named(_FUZZ, f"{service} {name}") for one in failures for name in one["operations"])
+    )
     if named:
-        said = f"{named[0].subject}: {_what(failures[0])}"
+        first = failures[0]
+        said = f"{named[0].subject}: {first['title']} ({first['code']})"
         return Seen(ExitCode.FAIL, named, said=said)
     if ended.ok and runs:
         return Seen(ExitCode.PASS)
@@ -161,14 +164,6 @@ def seen_of(exit_code: int, checks: list[dict[str, Any]]) -> Seen:
         tuple(Named(one["id"], one["subject"]) for one in invalid),
         next((str(one["sentence"]) for one in (*failed, *invalid)), ""),
     )
-
-
-def _operation(failure: Mapping[str, Any]) -> str:
-    return str(failure["operation"])
-
-
-def _what(failure: Mapping[str, Any]) -> str:
-    return str(failure.get("message") or failure.get("title") or "").strip().splitlines()[0]
 
 
 def _json(output: str) -> dict[str, Any]:
