@@ -16,7 +16,7 @@ from rehearsal.contract.fuzzing.deployed import (
     BY_GATEWAY,
     DIRECTLY,
     INSIDE_ONLY,
-    REFUSED_BY_THE_EDGE,
+    REFUSED_ON_THE_WAY,
     Way,
 )
 from rehearsal.contract.tapping.tap import Tap
@@ -124,7 +124,7 @@ def _fuzzing(shop: Workshop) -> Fuzzing:
                 lambda service, log: nullcontext(edge),
                 BY_GATEWAY,
                 hidden=INSIDE_ONLY,
-                refused=REFUSED_BY_THE_EDGE,
+                refused=REFUSED_ON_THE_WAY,
                 as_all=False,
             ),
         ),

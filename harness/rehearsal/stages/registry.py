@@ -55,7 +55,7 @@ STAGES = (
     StageSpec(
         "contract",
         "Check what the services promise against what they do.",
-        limit_seconds=6 * _MINUTE_SECONDS,
+        limit_seconds=20 * _MINUTE_SECONDS,
         needs=("deploy",),
         judges=True,
     ),

@@ -75,15 +75,22 @@ def shortfalls(runs: Sequence[Seen]) -> list[Shortfall]:
         counts = sum((Counter(one.statuses.get(name, {})) for one in runs), Counter[int]())
         if not any(status in _GOOD for status in counts):
             found.append(Shortfall(name, _why(counts), _counted(counts)))
-    pairs = _followed(runs)
-    # Each run numbers its links anew, and knows some of them twice: what all have followed counts in pairs.
-    left, known = min(
-        ((one.links - max(len(one.followed), len(pairs)), one.links) for one in runs), default=(0, 0)
-    )
-    if left > 0:
-        sentence = f"{left} of {known} links from one operation to another were never followed"
-        found.append(Shortfall("links", sentence, "; ".join(sorted(pairs)) or "none was"))
+    followed, known = links(runs)
+    # Which of them a seed follows is chance; that hardly any can be is not.
+    if 2 * followed < known:
+        sentence = f"{known - followed} of {known} links from one operation to another were never followed"
+        found.append(Shortfall("links", sentence, "; ".join(sorted(_followed(runs))) or "none was"))
     return found
+
+
+def links(runs: Sequence[Seen]) -> tuple[int, int]:
+    """Return how many links were followed by all runs together, and how many there are.
+
+    Each run numbers its links anew, and knows some of them twice: what all have followed counts in pairs.
+    """
+    pairs = len(_followed(runs))
+    counts = [(min(one.links, max(len(one.followed), pairs)), one.links) for one in runs]
+    return max(counts, key=lambda one: one[0] - one[1], default=(0, 0))
 
 
 def _followed(runs: Sequence[Seen]) -> frozenset[str]:
@@ -157,16 +164,17 @@ class Subject:
             yield COVERED.failed(
                 f"{self.service} {one.operation}",
                 f"{self.way}: {one.sentence}",
-                expected="each operation takes sound requests, each link is followed",
+                expected="each operation takes sound requests, most links are followed",
                 observed=one.observed,
                 evidence=(self.evidence,),
                 reproduce=self.reproduce,
             )
         if not missed:
-            operations, links = seen[0].operations[0], len(_followed(seen))
-            yield COVERED.passed(
-                name, f"{operations} operations took sound requests, {links} links were followed"
+            operations, (followed, known) = seen[0].operations[0], links(seen)
+            sentence = (
+                f"{operations} operations took sound requests, {followed} of {known} links were followed"
             )
+            yield COVERED.passed(name, sentence)
 
 
 def _why_invalid(seen: Seen) -> Iterator[str]:
