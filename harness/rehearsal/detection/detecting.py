@@ -23,7 +23,7 @@ _INSPECT_SECONDS = 300.0  # takes two or three
 _FUZZ_SECONDS = 3600.0  # takes three to six minutes on a quiet machine
 _RUN_SECONDS = 3600.0  # a deployment and a stage
 _FUZZ = "contract.fuzz"
-_FOUND = "found.json"  # what a suite's run of the fuzzer has found
+_SUMMARY = "summary.json"  # of each of a suite's runs, as schemathesis writes it
 _LOOKED = (ExitCode.PASS, ExitCode.FAIL, ExitCode.INVALID)
 
 
@@ -58,8 +58,7 @@ class Fuzzing:
         suite = ["-s", f"contract(suite='{self.service}')", "--", "-q", f"--basetemp={reports}"]
         log = self.folder / f"fuzz-{self.service}.log"
         ended = run([*nox, *suite], timeout_seconds=_FUZZ_SECONDS, cwd=root, log=log, check=False)
-        files = sorted(reports.rglob(_FOUND))
-        runs = [one for path in files for one in json.loads(path.read_text("utf-8"))]
+        runs = [json.loads(path.read_text("utf-8")) for path in sorted(reports.rglob(_SUMMARY))]
         return fuzzed(f"{self.service}-service", runs, ended)
 
     def put_back(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rehearsal.contract.fuzzing.judging import Run, evidence, shortfalls, told
+from rehearsal.contract.fuzzing.judging import shortfalls, told
 from rehearsal.contract.fuzzing.reading import Seen, read
 from rehearsal.contract.fuzzing.running import Fuzz, User, fuzz
 
@@ -20,7 +20,6 @@ __all__ = ["FuzzRun", "Fuzzer", "User"]
 # A run takes 20 to 40 s; this bounds a hang, also on a machine that is busy with other things.
 RUN_SECONDS = 900.0
 SCENARIOS = 300  # with a third of them one seed in three leaves a link untried
-FOUND = "found.json"  # what a run has found, for programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class Fuzzer:
         )
         folder = self.directory / f"{user.name}-{seed}"
         seen = read(folder, asyncio.run(fuzz(one, folder)))
-        (folder / FOUND).write_text(evidence([Run(user, seed, seen)]), encoding="utf-8")
         self._links |= seen.followed
         if not user.forbidden:
             self._of_all_rights.append(seen)
