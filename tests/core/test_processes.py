@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from rehearsal.core import processes
-from rehearsal.core.processes import ProcessFailedError, run
+from rehearsal.core.processes import ProcessFailedError, beside, run
 from rehearsal.core.waiting import wait_until
 
 LIMIT_SECONDS = 60.0  # never reached, but by a clock that is set forward
@@ -293,3 +293,16 @@ def test_no_program_is_left_as_a_zombie() -> None:
         run(["sleep", "100"], timeout_seconds=SHORT_SECONDS)
 
     assert not [one for one in psutil.Process().children() if one.status() == psutil.STATUS_ZOMBIE]
+
+
+def test_program_beside_ends_with_the_block_and_leaves_its_output(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with beside(["bash", "-c", "echo here; exec sleep 1000"], log=log) as ended:
+        wait_until("its output", lambda: "here" in log.read_text(), timeout_seconds=LIMIT_SECONDS, hint="")
+        assert ended() is None
+    assert ended() is not None
+
+
+def test_exit_code_of_a_program_beside_is_said(tmp_path: Path) -> None:
+    with beside(["bash", "-c", "exit 7"], log=tmp_path / "log") as ended:
+        wait_until("its end", lambda: ended() == 7, timeout_seconds=LIMIT_SECONDS, hint="")
