@@ -65,6 +65,8 @@ class Follower:
     """Reads on wherever something comes."""
 
     consumer: Consumer
+    # For questions alone: on the reader's connection each would wait behind a fetch that waits for records.
+    asking: Consumer
     from_beginning: bool
     starts: dict[Place, int] = field(default_factory=dict)  # the first offset that is wanted
     lows: dict[Place, int] = field(default_factory=dict)  # the first one that was there then
@@ -138,7 +140,7 @@ class Follower:
                     del left[place]
 
     def _partitions(self) -> Iterator[Place]:
-        known = self.consumer.list_topics(timeout=_ASK_SECONDS).topics
+        known = self.asking.list_topics(timeout=_ASK_SECONDS).topics
         for topic in {topic for topic, _ in self.nexts} - set(known):
             self._miss(topic, "it was removed")
         self._undescribed = {}
@@ -160,7 +162,7 @@ class Follower:
             self.consumer.incremental_assign([TopicPartition(*place, self.starts[place]) for place in new])
 
     def _watermarks(self, place: Place) -> tuple[int, int]:
-        found = self.consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_SECONDS)
+        found = self.asking.get_watermark_offsets(TopicPartition(*place), timeout=_ASK_SECONDS)
         if found is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         low, high = found
@@ -235,7 +237,8 @@ def follow(bootstrap_servers: str, *, from_beginning: bool, seconds: float) -> F
 
     Raises EnvironmentNotReadyError when no broker says so within `seconds`.
     """
-    follower = Follower(Consumer(consumer_config(bootstrap_servers)), from_beginning)
+    config = consumer_config(bootstrap_servers)
+    follower = Follower(Consumer(config), Consumer(config), from_beginning)
     deadline = monotonic() + seconds
     while not follower.look():
         if monotonic() > deadline:
