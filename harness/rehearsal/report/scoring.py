@@ -38,7 +38,12 @@ CRITERIA: Final = (
     Criterion(
         "Orchestration", "autoscalers scale up and down as their targets ask", ("load.scaled", "load.down")
     ),
+    Criterion("Orchestration", "nothing keeps an autoscaler from scaling", ("deploy.scalable",)),
     Criterion("CI/CD", "services promise what is committed", ("contract.drift",)),
+    Criterion("CI/CD", "services do what they promise", ("contract.fuzz", "contract.covered")),
+    Criterion(
+        "CI/CD", "events are as they are committed", ("events.known", "events.valid", "events.dead_letters")
+    ),
     Criterion(
         "CI/CD",
         "a release breaks none of its clients",
@@ -48,13 +53,14 @@ CRITERIA: Final = (
     Criterion("Monitoring", "every target is scraped, and every alert has something to look at"),
     Criterion("Monitoring", "an order's logs and trace are found"),
     Criterion("Security", "strangers and forged tokens are refused", ("contract.token",)),
-    Criterion("Security", "nobody sees another's orders", ("contract.owner",)),
+    Criterion("Security", "nobody gets what is another's", ("contract.owner", "contract.authorised")),
     Criterion("Security", "no secret is in a manifest, nothing runs as root", ("deploy.hardened",)),
     Criterion(
         "Zero downtime",
         "shoppers at a steady rate are answered as promised, in time",
         ("load.accepted", "load.latency"),
     ),
+    Criterion("Zero downtime", "pods leave without taking requests along", ("deploy.graceful",)),
     Criterion("Zero downtime", "a new version is rolled out without a failed request"),
     Criterion(
         "Data safety",
@@ -71,6 +77,7 @@ CRITERIA: Final = (
         "every event is published once and takes effect once",
         ("chaos.published", "chaos.effects", "chaos.steps"),
     ),
+    Criterion("Data safety", "events come once and in order", ("events.identity", "events.sequence")),
     Criterion("Recovery", "every order ends, whatever failed", ("chaos.stuck", "chaos.ended")),
     Criterion("Recovery", "the shop recovers from every fault in time", ("chaos.recovery",)),
     Criterion("Recovery", "a backup can be restored"),
