@@ -18,6 +18,9 @@ AUTHORISED = CheckKind(
     "contract.authorised", "Nobody gets what is not theirs, by any operation", Severity.CRITICAL
 )
 COVERED = CheckKind("contract.covered", "The fuzzer reached every operation and link", Severity.HIGH)
+EXPECTATIONS = CheckKind(
+    "contract.expectations", "Providers do what their consumers take for granted", Severity.HIGH
+)
 _OF_DOCUMENTS = (BREAKING, EVENTS, TOPICS, CONSUMERS, ACCEPTED, DRIFT)
-_OF_ANSWERS = (ORDER, TOKEN, OWNER, FUZZ, AUTHORISED, COVERED)
+_OF_ANSWERS = (ORDER, TOKEN, OWNER, EXPECTATIONS, FUZZ, AUTHORISED, COVERED)
 CHECKS = (*_OF_DOCUMENTS, *_OF_ANSWERS)

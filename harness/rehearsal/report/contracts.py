@@ -13,7 +13,7 @@ from rehearsal.report.marking import badge, code, head, text
 from rehearsal.report.model import CheckReport
 from rehearsal.report.phrasing import mark
 
-_CONSUMERS = "contract.consumers"
+_OF_PAIRS = ("contract.consumers", "contract.expectations")
 _EVENTS = "contract.events"
 _PREFIX = "contract."
 _RELEASED = "released "
@@ -42,7 +42,7 @@ def _pairs(checks: Sequence[CheckReport]) -> _Cells:
     found: dict[tuple[str, str], list[CheckReport]] = defaultdict(list)
     for one in checks:
         consumer, _, rest = one.subject.removeprefix(_RELEASED).partition(" of ")
-        if one.id == _CONSUMERS and rest:
+        if one.id in _OF_PAIRS and rest:
             found[consumer, rest.split(" ")[0]].append(one)
     return found
 
@@ -52,7 +52,7 @@ def _by_service(checks: Sequence[CheckReport]) -> _Cells:
     found: dict[tuple[str, str], list[CheckReport]] = defaultdict(list)
     for one in checks:
         service = one.subject.split(" ")[0]
-        if service.endswith(_SERVICE) and one.id != _CONSUMERS:
+        if service.endswith(_SERVICE) and one.id not in _OF_PAIRS:
             found[service, one.id.removeprefix(_PREFIX)].append(one)
     return found
 

@@ -49,7 +49,11 @@ CRITERIA: Final = (
         "a release breaks none of its clients",
         ("contract.breaking", "contract.events", "contract.accepted"),
     ),
-    Criterion("CI/CD", "services fit each other, event by event and call by call", ("contract.consumers",)),
+    Criterion(
+        "CI/CD",
+        "services fit each other, event by event and call by call",
+        ("contract.consumers", "contract.expectations"),
+    ),
     Criterion("Monitoring", "every target is scraped, and every alert has something to look at"),
     Criterion("Monitoring", "an order's logs and trace are found"),
     Criterion("Security", "strangers and forged tokens are refused", ("contract.token",)),

@@ -14,6 +14,7 @@ from typing import Any
 from rehearsal.contract.checks import DRIFT, FUZZ
 from rehearsal.contract.committed import judge_committed
 from rehearsal.contract.drift import FOLDER, judge_drift, text_of
+from rehearsal.contract.expecting import judge_expectations
 from rehearsal.contract.fuzzing.deployed import PARTS, FuzzedShop, Part, Target, Way, judge_target, prepare
 from rehearsal.contract.smoke import OpenShop, smoke
 from rehearsal.core.checks import Check
@@ -39,7 +40,7 @@ class Fuzzing:
     """What the fuzzer needs of the deployed shop."""
 
     open_shop: Callable[[], AbstractAsyncContextManager[FuzzedShop]]
-    ways: tuple[Way, ...]
+    ways: tuple[Way, ...]  # the first of them leads to services directly
     tokens: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]  # fresh ones, by account
     environment: Callable[[], Mapping[str, str]]  # the secrets that configurations refer to
 
@@ -55,7 +56,7 @@ class ContractStage:
     root: Path  # the checkout, with the committed documents
     live: Callable[[str], Mapping[str, Any]]  # a service's document, as it serves it
     open_shop: OpenShops
-    fuzzing: Fuzzing | None = None  # without it the services are not fuzzed
+    fuzzing: Fuzzing | None = None  # without it the services are not asked directly
     today: Callable[[], date] = _today
 
     def __call__(self, room: Room) -> None:
@@ -68,7 +69,14 @@ class ContractStage:
         with step(room.emit, "smoke", "one order, strangers, no token"):
             asyncio.run(self._smoke(room))
         if self.fuzzing is not None:
+            self._replay(room, self.fuzzing)
             self._fuzz(room, self.fuzzing)
+
+    def _replay(self, room: Room, fuzzing: Fuzzing) -> None:
+        directly = fuzzing.ways[0].open
+        with step(room.emit, "expectations", "what consumers take for granted of providers"):
+            for check in asyncio.run(judge_expectations(directly, fuzzing.tokens, room.folder)):
+                room.record(check)
 
     def _fuzz(self, room: Room, fuzzing: Fuzzing) -> None:
         with step(room.emit, "fuzzing", "each service, directly and through the gateway, as several users"):
