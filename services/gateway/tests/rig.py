@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +36,15 @@ PodScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 def run(test: Coroutine[Any, Any, None], *, seconds: float = 100) -> None:
     """Run an asynchronous test on the event loop that production uses."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
         runner.run(asyncio.wait_for(test, timeout=seconds))
+    finally:
+        # uvloop warns of everything that a failed test has left open. As an error, the warning keeps it from
+        # being closed, and the loop waits for it for ever.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            runner.close()
 
 
 class ListedTokens:
