@@ -8,6 +8,7 @@ of a run judges is others'.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.shop.accounts import OF_FUZZING, SHOPPER_SCOPES
 from rehearsal.shop.answers import Answer, Kind
-from rehearsal.shop.client import ADMINISTRATOR, Line, Shop
+from rehearsal.shop.client import ADMINISTRATOR, Line, NewProduct, Shop
 from rehearsal.shop.stocking import stock_up
 
 # Examples for each operation; the cases at its bounds come besides.
@@ -42,6 +43,7 @@ INSIDE_ONLY = ("/api/quotes",)  # has no route (services/README.md, "Operations"
 _ALICE, _BOB = OF_FUZZING
 _PRODUCTS = 3
 _UNITS = 1000  # the most that a line may ask for: a few orders are confirmed, then there is nothing left
+_PRECIOUS_MINOR = 999_999_999  # a thousand of it cost a little less than 10^12
 # Of a run; it takes 10 to 20 s. Tokens live for 300 s.
 _LIMIT_SECONDS = 120.0
 _MORE_SEEDS = 2  # that may be tried for what was not reached yet
@@ -202,15 +204,29 @@ async def prepare(shop: FuzzedShop, ways: int, seconds: float) -> list[Mapping[s
     found: list[Mapping[str, Sequence[str]]] = []
     for _ in range(ways):
         products = await stock_up(shop, "fuzz", products=_PRODUCTS, units=_UNITS)
-        (paid_for,) = await stock_up(shop, "fuzz-paid", products=1, units=_UNITS)
-        payment = await _payment(shop, paid_for, seconds)
+        payment = await _payment(shop, await _precious(shop), seconds)
         found.append({"product_id": products, "payment_id": (payment,)})
     return found
 
 
+async def _precious(shop: FuzzedShop) -> str:
+    """Return a product of which an order costs so much that many refunds of any drawn amount fit in it."""
+    sku = f"FUZZ-{uuid.uuid4().hex[:8]}".upper()
+    made = await shop.create_product(NewProduct(sku, "fuzz precious", _PRECIOUS_MINOR))
+    product_id = str(made.body.get("id", ""))
+    stocked = await shop.set_stock(product_id, _UNITS) if made.kind is Kind.OK else made
+    if stocked.kind is Kind.OK:
+        return product_id
+    raise EnvironmentNotReadyError(
+        "SHOP_NOT_STOCKED",
+        f"the shop does not take {sku}: {stocked}",
+        hint="`kubectl get pods -A` shows which service is down.",
+    )
+
+
 async def _payment(shop: FuzzedShop, product_id: str, seconds: float) -> str:
     """Return a captured payment of the administrator's."""
-    placed = await shop.place_order(ADMINISTRATOR, [Line(product_id, 1)], key=f"fuzz-{product_id}")
+    placed = await shop.place_order(ADMINISTRATOR, [Line(product_id, _UNITS)], key=f"fuzz-{product_id}")
     order_id = str(placed.body.get("order_id", ""))
     until = asyncio.get_running_loop().time() + seconds
     last = placed
