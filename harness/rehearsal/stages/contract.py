@@ -30,6 +30,7 @@ SERVICES = ("product-service", "cart-service", "order-service", "inventory-servi
 _UNITS = 1000  # far more than the questions take
 
 _AT_ONCE = 2  # fuzzers wait for answers half of their time
+_PAYMENT = "payment_id"
 _PAYMENT_SECONDS = 60.0  # until an order's money is taken, on a busy machine
 
 OpenShops = Callable[[], AbstractAsyncContextManager[OpenShop]]
@@ -91,6 +92,10 @@ class ContractStage:
 
         async def judge(part: Part, way: Way, ids: Mapping[str, Sequence[str]]) -> None:
             async with alone[part.service], free:
+                if _PAYMENT in part.known:
+                    # Who fuzzed before has found every payment in the list, and given it back.
+                    async with fuzzing.open_shop() as shop:
+                        (ids,) = await prepare(shop, 1, _PAYMENT_SECONDS)
                 for check in await self._judged(room, fuzzing, part, way, ids):
                     room.record(check)
 
