@@ -72,7 +72,7 @@ class ChaosStage:
                 products,
                 room.seed,
                 patience_seconds=experiment.recovery_seconds + experiment.outage_seconds,
-                end_seconds=self.end_seconds + _away_seconds(experiment),
+                end_seconds=self.end_seconds + experiment.outage_seconds,
                 scarce=scarce,
                 repeat_every=_REPEAT_EVERY,
             )
@@ -130,14 +130,6 @@ def _require_whole(history_file: Path, flow: Flow) -> None:
             f"{history_file.name} lacks {len(lacking)} of {len(flow.orders)} orders, such as {lacking[0]}",
             hint="Something else wrote into the run's folder, or the disk is full; start a new run.",
         )
-
-
-def _away_seconds(experiment: Experiment) -> float:
-    """Return how long an order may find what was broken away: as planned, and until it has recovered.
-
-    How long that takes has a check of its own.
-    """
-    return experiment.outage_seconds + experiment.recovery_seconds if experiment.outage_seconds else 0.0
 
 
 def _record(room: Room, checks: Iterable[Check]) -> None:
