@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rehearsal.contract.checks import FUZZ
-from rehearsal.contract.fuzzing.judging import Run, Subject, evidence, shortfalls
+from rehearsal.contract.fuzzing.judging import LEAST_LINKS, Run, Subject, evidence, shortfalls
 from rehearsal.contract.fuzzing.reading import read
 from rehearsal.contract.fuzzing.running import EVENTS, Fuzz, User, fuzz
 from rehearsal.contract.openapi import operations
@@ -144,7 +144,7 @@ async def _runs(target: Target, url: str, folder: Path) -> AsyncIterator[Run]:
         runs.append(await _run(target, url, folder, first.name, seed, _MORE if runs else ()))
         yield runs[-1]
         seen = [one.seen for one in runs]
-        if seen[-1].unfinished or not shortfalls(seen):
+        if seen[-1].unfinished or not shortfalls(seen, LEAST_LINKS):
             break
     for user in others:
         if user.forbidden and target.way.as_all:

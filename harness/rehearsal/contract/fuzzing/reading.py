@@ -19,6 +19,8 @@ from rehearsal.contract.fuzzing.running import EVENTS, SUMMARY
 _FOUND = "failure"
 _STATEFUL = "stateful"  # the phase that goes from one operation to another
 _SHOWN_CHARACTERS = 2000  # of a body, in what is kept of a failure
+# What schemathesis says of an operation whose sound requests hardly ever arrive.
+_EMPTY = ("missing_auth", "missing_test_data", "validation_mismatch", "low_valid_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,9 @@ class Seen:
     statuses: Mapping[str, Mapping[int, int]] = field(
         default_factory=dict
     )  # by method and path: how often each
+    empty: Mapping[str, str] = field(
+        default_factory=dict
+    )  # operations whose sound requests hardly arrive: why
     links: int = 0  # that can be followed from one operation to another
     followed: frozenset[str] = frozenset()
 
@@ -84,6 +89,7 @@ def read(folder: Path, unfinished: str = "") -> Seen:
         errors=tuple(one["title"] for one in summary["errors"]),
         names=frozenset(walk.names),
         statuses=walk.statuses,
+        empty=_empty(summary["warnings"]),
         links=walk.links,
         followed=frozenset(walk.followed),
     )
@@ -94,6 +100,12 @@ def _why_unfinished(summary: Mapping[str, Any]) -> str:
     if reason != "completed":
         return f"it ended early: {str(reason).replace('_', ' ')}"
     return "" if summary["complete"] else "it broke off"
+
+
+def _empty(warnings: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        str(operation): kind.replace("_", " ") for kind in _EMPTY for operation in warnings.get(kind) or ()
+    }
 
 
 def _records(path: Path) -> Iterator[Mapping[str, Any]]:

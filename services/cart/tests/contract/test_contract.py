@@ -54,4 +54,5 @@ def test_the_service_keeps_its_contract_under_three_seeds(
         runs = fuzzer.run_all(service.url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
+    assert not fuzzer.missed
     assert near.orders.by_key, "no run ever ordered anything"

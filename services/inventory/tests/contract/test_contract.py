@@ -49,4 +49,5 @@ async def test_the_service_keeps_its_contract(
             runs = await asyncio.to_thread(fuzzer.run_all, url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
+    assert not fuzzer.missed
     await audit(database)

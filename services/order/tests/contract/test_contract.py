@@ -47,4 +47,3 @@ def test_the_service_keeps_its_contract_under_three_seeds(
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
     assert not fuzzer.missed
-    assert fuzzer.links_used >= 4

@@ -59,3 +59,4 @@ async def test_the_service_keeps_its_contract(
                 known = {"payment_id": [str(payment)]}
                 run = await asyncio.to_thread(fuzzer.run, url, seed, user, known=known)
                 assert not run.failed, run.summary
+    assert not fuzzer.missed

@@ -72,7 +72,7 @@ def test_the_service_keeps_its_contract_under_three_seeds(
         runs = fuzzer.run_all(service.url, SEEDS)
     failed = [run.summary for run in runs if run.failed]
     assert not failed, "\n".join(failed)
-    assert fuzzer.links_used >= 5
+    assert not fuzzer.missed
     with psycopg.connect(postgres_database.dsn) as connection:
         row = connection.execute("SELECT count(*), max(version) FROM product").fetchone()
     # A run that was green because it never got anything created would say nothing.

@@ -49,7 +49,6 @@ class Fuzzer:
     directory: Path
     users: Sequence[User]
     environment: Mapping[str, str] = field(default_factory=dict)
-    _links: set[str] = field(default_factory=set)
     _of_all_rights: list[Seen] = field(default_factory=list)
 
     def run_all(self, url: str, seeds: Sequence[int]) -> list[FuzzRun]:
@@ -79,18 +78,12 @@ class Fuzzer:
         )
         folder = self.directory / f"{user.name}-{seed}"
         seen = read(folder, asyncio.run(fuzz(one, folder)))
-        self._links |= seen.followed
         if not user.forbidden:
             self._of_all_rights.append(seen)
         return FuzzRun(user, seed, seen)
 
     @property
     def missed(self) -> list[str]:
-        """What no run of a user with every right has reached: an operation that took nothing, links."""
+        """What no run of a user with every right has reached: an operation that took nothing, any link."""
         found = shortfalls(self._of_all_rights)
         return [f"{one.operation}: {one.sentence}: {one.observed}" for one in found]
-
-    @property
-    def links_used(self) -> int:
-        """Links that any run has followed."""
-        return len(self._links)

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mambogo_chassis.events.kafkalog import client_logger
 from mambogo_chassis.events.records import InboundRecord
 from mambogo_chassis.events.settings import EventSettings
 
@@ -78,7 +79,7 @@ class KafkaSource:
 
     async def open(self) -> None:
         """Join the group, in the background; Kafka need not be there."""
-        consumer = Consumer(self._config, logger=logger)
+        consumer = Consumer(self._config, logger=client_logger)
         consumer.subscribe(self._topics)
         self._consumer = consumer
 
@@ -131,7 +132,7 @@ def _record(message: Message) -> InboundRecord | None:
     if error is not None:
         if error.fatal():
             raise ConsumerLostError(str(error))
-        logger.warning("Kafka says: %s", error)
+        client_logger.warning("Kafka says: %s", error)
         return None
     return to_record(message)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mambogo_chassis.events.errors import EventError
+from mambogo_chassis.events.kafkalog import client_logger
 from mambogo_chassis.events.records import OutboundRecord
 from mambogo_chassis.events.settings import SOCKET_TIMEOUT_SECONDS
 
@@ -54,10 +54,6 @@ _WEATHER: Final = frozenset(
         KafkaError.UNKNOWN_PRODUCER_ID,
     }
 )
-
-logger = logging.getLogger(__name__)
-# librdkafka calls the setting experimental at every start; that it was chosen is said above.
-logger.addFilter(lambda record: "enable.gapless.guarantee is experimental" not in record.getMessage())
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +160,7 @@ class KafkaPublisher:
 
     def _connected(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(self._config, logger=logger)
+            self._producer = Producer(self._config, logger=client_logger)
         return self._producer
 
     async def close(self) -> None:
@@ -233,7 +229,7 @@ class _Batch:
 
 def _note_error(error: KafkaError) -> None:
     # The reports of the records decide what happens; this is for the log.
-    logger.warning("Kafka says: %s", error)
+    client_logger.warning("Kafka says: %s", error)
 
 
 def _withdraw(producer: Producer) -> int:
