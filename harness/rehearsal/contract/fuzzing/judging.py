@@ -35,8 +35,8 @@ _PROMISES = {
     "StrangersChangeNothing": "nobody changes another user's object",
     "RightsAreKept": "only who has the right to",
 }
-# Of the links of a live service, which few scenarios follow: which of them a seed follows is chance, that most
-# cannot be is not. The suites of the services, which take longer, follow them all.
+# Of a live service's links: few scenarios are made of it, and which links a seed follows is chance; that most
+# cannot be followed is not. The suites of the services, which take longer, follow them all.
 LEAST_LINKS = 0.5
 _SHOWN = 3  # failures of an operation that a check tells; the evidence has all
 _SHOWN_CHARACTERS = 300
