@@ -69,6 +69,10 @@ class Published:
 class Publisher(Protocol):
     """What the relay needs."""
 
+    def open(self) -> None:
+        """Begin to connect, in the background; Kafka need not be there."""
+        ...
+
     async def publish(self, records: Sequence[OutboundRecord], *, timeout_seconds: float) -> Published:
         """Send `records`, those of one key in order; returns within `timeout_seconds` and about 1 s."""
         ...
@@ -126,6 +130,13 @@ class KafkaPublisher:
         )
         self._producer: Producer | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-publish")
+
+    def open(self) -> None:
+        """See Publisher. A producer that is made for its first batch lets that wait for half a second.
+
+        librdkafka asks for its id once, finds no connection yet, and asks again only then.
+        """
+        self._connected()
 
     async def publish(self, records: Sequence[OutboundRecord], *, timeout_seconds: float) -> Published:
         """See Publisher. Waits in a thread of its own: librdkafka's flush blocks."""

@@ -134,6 +134,7 @@ class Relay:
         """Relay until `stop`. Survives any absence of database and Kafka."""
         idle, failed = _Pauses(_FIRST_PAUSE_SECONDS, self._settings.relay_idle_seconds), _failure_pauses()
         is_awake = True
+        self._publisher.open()
         while not self._stopping:
             try:
                 progressed = await self.round() if is_awake or await self._has_pending() else 0
