@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pytest_socket import enable_socket
 from rehearsal.cluster import record
@@ -17,6 +18,7 @@ from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.paths import Paths
 
 from tests.live.bench import Bench
+from tests.live.prometheus import Prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,3 +67,11 @@ def bench(folders: Paths, made: Record) -> Iterator[Bench]:
     place.open()
     with contextlib.closing(place):
         yield place
+
+
+@pytest.fixture
+def prometheus(settings: Catalogue) -> Iterator[Prometheus]:
+    """The cluster's Prometheus."""
+    base = f"http://127.0.0.1:{settings.ports.prometheus}"
+    with httpx.Client(base_url=base, trust_env=False, timeout=30) as client:
+        yield Prometheus(client)

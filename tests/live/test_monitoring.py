@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
-from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.waiting import NotYet, wait_until
 
 from tests.live.bench import Bench
+from tests.live.prometheus import HINT, SCRAPE_SECONDS, Prometheus
+from tests.monitoring.dashboards import SERVICES
 
 pytestmark = pytest.mark.cluster
 
-_SERVICES = {f"{name}-service" for name in ("gateway", "product", "cart", "order", "payment", "inventory")}
-# Two scrapes after the start of the youngest pod, and pods of other tests that have just gone.
-_SCRAPE_SECONDS = 180.0
-_HINT = "http://127.0.0.1:9090/targets"
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """The live Prometheus' API."""
-
-    client: httpx.Client
-
-    def ask(self, path: str, **query: str) -> Any:
-        """Return the data of an answer."""
-        answer = self.client.get(f"/api/v1/{path}", params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()["data"]
-
-    def labels(self, expression: str, name: str) -> set[str]:
-        """Return the values of a label over all series that an expression has now."""
-        found = self.ask("query", query=expression)["result"]
-        return {str(one["metric"].get(name, "")) for one in found}
-
-    def rules(self, file: str) -> dict[str, dict[str, Any]]:
-        """Return the alerts of a rule file by their names."""
-        groups = self.ask("rules", type="alert")["groups"]
-        return {rule["name"]: rule for one in groups if one["file"].endswith(file) for rule in one["rules"]}
-
-
-@pytest.fixture
-def prometheus(settings: Catalogue) -> Iterator[Prometheus]:
-    base = f"http://127.0.0.1:{settings.ports.prometheus}"
-    with httpx.Client(base_url=base, trust_env=False, timeout=30) as client:
-        yield Prometheus(client)
+_SERVICES = set(SERVICES)
 
 
 def _pods(bench: Bench, wanted: Callable[[Any], bool]) -> set[str]:
@@ -86,7 +52,7 @@ def _equal(found: Callable[[], set[str]], wanted: Callable[[], set[str]]) -> Non
         return True
 
     assert wait_until(
-        "a series of each", probe, timeout_seconds=_SCRAPE_SECONDS, interval_seconds=1.0, hint=_HINT
+        "a series of each", probe, timeout_seconds=SCRAPE_SECONDS, interval_seconds=1.0, hint=HINT
     )
 
 
@@ -99,9 +65,7 @@ def test_every_target_is_up(prometheus: Prometheus) -> None:
             raise NotYet("; ".join(bad))
         return {one["labels"]["job"] for one in targets}
 
-    jobs = wait_until(
-        "every target", probe, timeout_seconds=_SCRAPE_SECONDS, interval_seconds=1.0, hint=_HINT
-    )
+    jobs = wait_until("every target", probe, timeout_seconds=SCRAPE_SECONDS, interval_seconds=1.0, hint=HINT)
     assert jobs == {"kubernetes-pods", "cadvisor", "kube-state-metrics", "prometheus", "alertmanager"}
 
 
@@ -131,7 +95,7 @@ def test_each_exporter_says_what_it_is_there_for(prometheus: Prometheus, exporte
             raise NotYet("no series")
         return True
 
-    assert wait_until(series, probe, timeout_seconds=_SCRAPE_SECONDS, interval_seconds=1.0, hint=_HINT)
+    assert wait_until(series, probe, timeout_seconds=SCRAPE_SECONDS, interval_seconds=1.0, hint=HINT)
 
 
 # What the left side of each alert has to have a series for: its label, and the pods.
