@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rehearsal.deploy.localising import OPTIONAL, SUPPLIED
 from rehearsal.deploy.manifests import Manifest, parse
 from rehearsal.deploy.monitoring import configure
 
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 BASE = ROOT / "k8s" / "base"
 LOCAL = ROOT / "k8s" / "overlays" / "local"
 PRODUCTION = ROOT / "k8s" / "overlays" / "production"
+GRAFANA = LOCAL / "monitoring" / "grafana"
+IMAGES = {name: f"localhost:5001/rehearsal/{name}:abc" for name in (*SUPPLIED.values(), *OPTIONAL.values())}
 
 
 @cache
@@ -34,15 +37,20 @@ def production_objects() -> list[Manifest]:
 
 
 def local_objects() -> list[Manifest]:
-    """Return the local overlay as `rehearsal render` begins with it."""
-    return configure(overlay_objects())
+    """Return the local overlay as `rehearsal render` begins with it, on a machine that has everything."""
+    return [*configure(overlay_objects()), *grafana_objects()]
+
+
+def grafana_objects() -> list[Manifest]:
+    """Return what is left out where Grafana cannot be had."""
+    return [*deepcopy(_resources(GRAFANA)), *_generated(GRAFANA)]
 
 
 def overlay_objects() -> list[Manifest]:
     """Return the local overlay, patched; names that kustomize makes have no suffix."""
     kustomization = yaml.safe_load((LOCAL / "kustomization.yaml").read_text())
     objects = deepcopy([*_resources(BASE), *_resources(LOCAL)])
-    objects += [_generated(one) for one in kustomization["configMapGenerator"]]
+    objects += _generated(LOCAL)
     for patch in kustomization["patches"]:
         target = patch["target"]
         (one,) = (
@@ -55,14 +63,17 @@ def overlay_objects() -> list[Manifest]:
     return objects
 
 
-def _generated(one: dict[str, Any]) -> Manifest:
-    files = [LOCAL / name for name in one["files"]]
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": one["name"], "namespace": one["namespace"]},
-        "data": {path.name: path.read_text() for path in files},
-    }
+def _generated(folder: Path) -> list[Manifest]:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": one["name"], "namespace": one["namespace"]},
+            "data": {Path(name).name: (folder / name).read_text() for name in one["files"]},
+        }
+        for one in kustomization["configMapGenerator"]
+    ]
 
 
 def _apply(one: Any, step: dict[str, Any]) -> None:

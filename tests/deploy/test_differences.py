@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from rehearsal.core.catalogue import load
 from rehearsal.deploy.differences import PREMISE, RULES, Comparison, compare, describe
-from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import Manifest, named
 from rehearsal.deploy.scaling import Scale, scale
 
-from tests.deploy.base import ROOT, local_objects, production_objects
+from tests.deploy.base import IMAGES, ROOT, local_objects, production_objects
 
 CATALOGUE = load(ROOT)
-IMAGES = {name: f"localhost:5001/rehearsal/{name}:abc" for name in SUPPLIED.values()}
 
 
 def _rendered(profile: str) -> list[Manifest]:

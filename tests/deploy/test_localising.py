@@ -7,13 +7,12 @@ import re
 from rehearsal.core.catalogue import load
 from rehearsal.deploy.certificates import Certificate
 from rehearsal.deploy.credentials import Credentials, secret_manifests
-from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import containers
 
-from tests.deploy.base import LOCAL, ROOT, base_objects, local_objects
+from tests.deploy.base import IMAGES, LOCAL, ROOT, base_objects, local_objects
 
 CATALOGUE = load(ROOT)
-IMAGES = {name: f"localhost:5001/rehearsal/{name}:abc" for name in SUPPLIED.values()}
 HERE = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
 
 

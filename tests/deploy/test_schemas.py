@@ -5,15 +5,14 @@ from __future__ import annotations
 import kubernetes_validate
 import pytest
 from rehearsal.core.catalogue import load
-from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import Manifest, identity
 from rehearsal.deploy.scaling import Scale, scale
 
-from tests.deploy.base import ROOT, base_objects, local_objects
+from tests.deploy.base import IMAGES, ROOT, base_objects, local_objects
 
 CATALOGUE = load(ROOT)
 VERSION = CATALOGUE.versions.kubernetes.rpartition(".")[0]
-IMAGES = {name: f"localhost:5001/rehearsal/{name}:abc" for name in SUPPLIED.values()}
 
 
 def _mistakes(objects: list[Manifest]) -> list[str]:

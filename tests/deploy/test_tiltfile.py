@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 import yaml
+from rehearsal.core import catalogue, paths
+from rehearsal.supply.optional import Answers
+from rehearsal.supply.supplies import make_supplies
 
 pytestmark = [pytest.mark.cluster, pytest.mark.enable_socket]
 
@@ -97,8 +100,8 @@ class Checkout:
             check=False,
         )
 
-    def result(self, *arguments: str) -> dict[str, Any]:
-        ended = self.evaluate(*arguments)
+    def result(self, *arguments: str, **environment: str) -> dict[str, Any]:
+        ended = self.evaluate(*arguments, **environment)
         assert ended.returncode == 0, ended.stderr
         parsed: dict[str, Any] = json.loads(ended.stdout)
         return parsed
@@ -263,6 +266,27 @@ def test_the_shop_s_addresses_are_the_edge_s(stack: dict[str, Any]) -> None:
 def test_logs_and_traces_have_a_page(stack: dict[str, Any], name: str, page: str) -> None:
     [link] = [one["URL"] for one in _named(stack, name)["DeployTarget"]["Links"]]
     assert link["Host"] + link["Path"] == page
+
+
+def _with_grafana(checkout: Checkout, state: Path, *, refusal: str) -> dict[str, Any]:
+    """Return what Tilt makes of the checkout on a machine whose registries gave an answer about Grafana."""
+    folders = paths.for_checkout(checkout.folder)
+    known = make_supplies(folders, catalogue.load(checkout.folder), emit=lambda event: None, docker=None)
+    Answers(state / "mambogo-rehearsal").keep("grafana", known.image_key("grafana"), refusal)
+    return checkout.result(XDG_STATE_HOME=str(state))
+
+
+def test_grafana_has_its_dashboards_forwarded_where_it_is(checkout: Checkout, tmp_path: Path) -> None:
+    grafana = _named(_with_grafana(checkout, tmp_path / "state", refusal=""), "grafana")
+    assert set(grafana["Labels"]) == {"monitoring"}
+    [forward] = grafana["DeployTarget"]["portForwardTemplateSpec"]["forwards"]
+    assert (forward["host"], forward["localPort"], forward["path"]) == ("127.0.0.1", 9095, "dashboards")
+
+
+def test_nothing_of_grafana_is_there_where_it_is_not(checkout: Checkout, tmp_path: Path) -> None:
+    stack = _with_grafana(checkout, tmp_path / "state", refusal="no route")
+    assert "grafana" not in {one["Name"] for one in stack["Manifests"]}
+    assert "grafana" not in json.dumps(_named(stack, "settings"))
 
 
 def test_an_autoscaler_comes_and_goes_with_its_service(stack: dict[str, Any]) -> None:

@@ -152,6 +152,7 @@ class Workshop:
             catalogue=self.catalogue,
             kubectl=self.supplies.tool("kubectl"),
             pinned_tag=lambda name: pinned_tag(name, self.supplies.image_key(name)),
+            has_optional=self.supplies.has_optional,
         )
 
     def publisher(self) -> Publisher:
@@ -171,12 +172,14 @@ class Workshop:
 
     def prepare(self) -> None:
         """Put into the cluster what Tilt does not: the supplies' images, the namespaces, the Secrets."""
-        from rehearsal.deploy.localising import SUPPLIED
+        from rehearsal.deploy.localising import OPTIONAL, SUPPLIED
         from rehearsal.deploy.preparing import Preparation
         from rehearsal.deploy.pushing import LocalRegistry
 
         for name in SUPPLIED.values():
             self.supplies.image(name)
+        for name in OPTIONAL.values():
+            self.supplies.image_if_to_be_had(name)
         registry = LocalRegistry(self.docker, self.catalogue.ports.registry)
         Preparation(self.api(), registry, self.paths.state, self.emit).run(self.renderer(), self.profile)
 

@@ -60,9 +60,10 @@ class Versions(_Strict):
 
 
 class Images(_Strict):
-    """Images that may be pulled instead of built; an empty reference is never pulled."""
+    """Images that may be pulled; an empty reference is never pulled."""
 
-    debian: str
+    debian: str  # else it is built
+    grafana: Annotated[str, Field(pattern=r"^(\S+:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$")]  # else left out
 
 
 class Ports(_Strict):
@@ -80,6 +81,7 @@ class Ports(_Strict):
     alertmanager: Port
     logs: Port
     traces: Port
+    grafana: Port
 
 
 class NodePorts(_Strict):

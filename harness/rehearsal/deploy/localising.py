@@ -25,6 +25,8 @@ SUPPLIED = {
     "rehearsal/victoria-logs": "victoria-logs-server",
     "rehearsal/zipkin": "zipkin",
 }
+# Those that not every machine can have; what runs them is in a folder of its own, and left out elsewhere.
+OPTIONAL = {"rehearsal/grafana": "grafana"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def localise(objects: Sequence[Manifest], here: Locality) -> list[Manifest]:
     """
     local = [one for one in deepcopy(list(objects)) if one["kind"] != "Secret"]
     for container in containers(local):
-        supply = SUPPLIED.get(container["image"].partition(":")[0])
-        if supply:
+        name = container["image"].partition(":")[0]
+        if supply := SUPPLIED.get(name) or OPTIONAL.get(name):
             container["image"] = here.images[supply]
         # Tags here say the content; asking the registry again at each start gains nothing.
         container["imagePullPolicy"] = "IfNotPresent"

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.deploy import kustomize
-from rehearsal.deploy.localising import SUPPLIED, Locality, localise
+from rehearsal.deploy.localising import OPTIONAL, SUPPLIED, Locality, localise
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.monitoring import configure
 from rehearsal.deploy.scaling import Scale, scale
 
 LOCAL_OVERLAY = Path("k8s", "overlays", "local")
+OPTIONAL_OVERLAYS = LOCAL_OVERLAY / "monitoring"  # a folder for each optional supply, of its name
 PRODUCTION_OVERLAY = Path("k8s", "overlays", "production")
 
 
@@ -28,11 +29,14 @@ class Renderer:
     catalogue: Catalogue
     kubectl: Path
     pinned_tag: Callable[[str], str]  # of a supply, by its name
+    has_optional: Callable[[str], bool]  # whether a supply that not every machine can have is here
 
     def render(self, profile: str) -> list[Manifest]:
         """Return a profile's objects. Raises ConfigurationError for what does not fit together."""
         size = Scale.of(self.catalogue, profile)
         objects = configure(kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY))
+        for name in filter(self.has_optional, OPTIONAL.values()):
+            objects += kustomize.build(self.kubectl, self.root / OPTIONAL_OVERLAYS / name)
         return scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
 
     def production(self) -> list[Manifest]:
@@ -41,8 +45,11 @@ class Renderer:
 
     def references(self) -> list[str]:
         """Return the supplies' images as the engine has them, repository:tag."""
-        return [self.pinned_tag(name) for name in SUPPLIED.values()]
+        return [self.pinned_tag(name) for name in self._supplies()]
 
     def _images(self) -> dict[str, str]:
         registry = f"localhost:{self.catalogue.ports.registry}"
-        return {name: f"{registry}/{self.pinned_tag(name)}" for name in SUPPLIED.values()}
+        return {name: f"{registry}/{self.pinned_tag(name)}" for name in self._supplies()}
+
+    def _supplies(self) -> list[str]:
+        return [*SUPPLIED.values(), *filter(self.has_optional, OPTIONAL.values())]

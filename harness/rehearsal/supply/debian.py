@@ -15,7 +15,7 @@ from pathlib import Path
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Level, Notice
 from rehearsal.core.processes import ProcessFailedError, run
-from rehearsal.supply.image_engine import LABEL_SOURCE, PullFailedError
+from rehearsal.supply.image_engine import PullFailedError
 from rehearsal.supply.images import FunctionImage, ImageContext
 
 NAME = "debian"
@@ -113,29 +113,12 @@ def recipe(suite: str, reference: str) -> FunctionImage:
 def _make(context: ImageContext, suite: str, reference: str) -> str:
     if reference:
         try:
-            return _pull(context, reference)
+            return context.pulled(reference)
         except PullFailedError as error:
             context.emit(
                 Notice(Level.WARNING, f"{error.message}; the Debian base is built from packages instead")
             )
     return _bootstrap(context, suite)
-
-
-def _pull(context: ImageContext, reference: str) -> str:
-    context.build.step.progress(f"pull {reference}")
-    pulled = context.engine.pull(reference)
-    # A tag of our own: the pulled one may move before it is used.
-    source = f"{context.tag}-pulled"
-    context.engine.tag(pulled.id, source)
-    folder = context.build.scratch / "labelled"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(f"FROM {source}\n", encoding="utf-8")
-    try:
-        return context.dockerfile(
-            folder, tag=context.tag, arguments={}, labels={**context.labels, LABEL_SOURCE: "pulled"}
-        )
-    finally:
-        context.engine.untag(source)
 
 
 def _bootstrap(context: ImageContext, suite: str) -> str:

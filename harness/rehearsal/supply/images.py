@@ -24,6 +24,7 @@ from rehearsal.supply.hashing import tree_digest
 from rehearsal.supply.image_engine import LABEL_KEY, LABEL_SOURCE, LABEL_SUPPLY, ImageEngine
 
 REPOSITORY = "rehearsal"
+LEFT_OUT = "left out"  # the source of what is not made in any other way, and not missed
 SHORT_TAG_CHARACTERS = 12  # as long as an image id is usually shown
 _IMAGE_DISK_BYTES = 3 << 30  # the largest, the node, with its archive
 
@@ -65,6 +66,22 @@ class ImageContext:
         wanted = DockerfileBuild(folder, tag, self.labels if labels is None else labels, arguments, target)
         return build(self.build, self.client(), wanted)
 
+    def pulled(self, reference: str) -> str:
+        """Pull an image and label it as the supply; return the id. Raises PullFailedError."""
+        self.build.step.progress(f"pull {reference}")
+        there = self.engine.pull(reference)
+        # A tag of our own: the pulled one may move before it is used.
+        source = f"{self.tag}-pulled"
+        self.engine.tag(there.id, source)
+        folder = self.build.scratch / "labelled"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(f"FROM {source}\n", encoding="utf-8")
+        labels = {**self.labels, LABEL_SOURCE: "pulled"}
+        try:
+            return self.dockerfile(folder, tag=self.tag, arguments={}, labels=labels)
+        finally:
+            self.engine.untag(source)
+
     def stage(self, folder: Path, binaries: Mapping[str, str]) -> Path:
         """Copy a folder to scratch space, with programs of file supplies in its `bin/`; return the copy."""
         staged = self.build.scratch / "context"
@@ -101,7 +118,7 @@ class ImageRecipe(Protocol):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where it may come from when it is not there, in order: `pulled`, `built`."""
+        """Where it may come from when it is not there, in order: `pulled`, `built`, LEFT_OUT."""
 
     def inputs(self) -> Mapping[str, object]:
         """Return everything that decides the content; JSON values only, read without network."""

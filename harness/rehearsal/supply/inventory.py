@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rehearsal.core.catalogue import Catalogue, Versions
-from rehearsal.supply import debian, golang, tilt
+from rehearsal.supply import debian, golang, grafana, tilt
 from rehearsal.supply.golang import GoRecipe, Target, Toolchain
 from rehearsal.supply.hashing import tree_digest
 from rehearsal.supply.image_engine import docker_client
@@ -72,6 +72,7 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
     images: list[ImageRecipe] = [
         debian.recipe(versions.debian, catalogue.images.debian),
         node_image_recipe(root / "kind" / "node-image", versions),
+        grafana.recipe(catalogue.images.grafana),
         *read_folders(root / "images"),
     ]
     return Inventory(

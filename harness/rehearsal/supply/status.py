@@ -31,6 +31,7 @@ class SupplyStatus:
     bytes: int = 0
     age_seconds: float | None = None
     needed: bool = True  # whether it is there, or anything that is still to be made asks for it
+    refusal: str = ""  # why it cannot be had on this machine, where it is left out then
 
     def as_record(self) -> dict[str, object]:
         """Return the status for JSON."""
@@ -50,10 +51,11 @@ def image_status(name: str, version: str, source: str, record: ImageRecord, tag:
 
 
 def missing_status(
-    name: str, kind: Kind, version: str, sources: Sequence[str], *, needed: bool = True
+    name: str, kind: Kind, version: str, sources: Sequence[str], *, needed: bool = True, refusal: str = ""
 ) -> SupplyStatus:
     """Return the status of what is not there; `sources` would be tried in order."""
-    return SupplyStatus(name, kind, version, ", else ".join(sources), False, needed=needed)
+    source = ", else ".join(sources)
+    return SupplyStatus(name, kind, version, source, False, needed=needed, refusal=refusal)
 
 
 def render_statuses(statuses: Sequence[SupplyStatus]) -> str:
@@ -68,6 +70,7 @@ def render_statuses(statuses: Sequence[SupplyStatus]) -> str:
 
 def _row(status: SupplyStatus) -> tuple[str, ...]:
     absent = f"missing; would be {status.source}" if status.needed else "not needed"
+    absent = "left out" if status.refusal else absent
     state = status.source if status.ready else absent
     size = f"{status.bytes / _MIB:.0f} MiB" if status.ready else ""
     age = _age_text(status.age_seconds)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
-from rehearsal.core.events import Emit, step
+from rehearsal.core.events import Emit, Level, Notice, step
 from rehearsal.core.paths import Paths
 from rehearsal.supply import buildkit, present
 from rehearsal.supply.building import BuildContext
@@ -26,9 +26,19 @@ from rehearsal.supply.image_engine import (
     DockerImages,
     ImageEngine,
     ImageRecord,
+    PullFailedError,
 )
-from rehearsal.supply.images import REPOSITORY, ImageContext, ImageRef, labels_of, moving_tag, pinned_tag
+from rehearsal.supply.images import (
+    LEFT_OUT,
+    REPOSITORY,
+    ImageContext,
+    ImageRef,
+    labels_of,
+    moving_tag,
+    pinned_tag,
+)
 from rehearsal.supply.inventory import Inventory, make_inventory
+from rehearsal.supply.optional import Answers
 from rehearsal.supply.status import (
     SupplyStatus,
     cached_status,
@@ -72,6 +82,7 @@ class Supplies:
         self._verified: dict[str, Path] = {}
         self._present: dict[str, Path | None] = {}
         self._engine: ImageEngine | None = None
+        self._answers = Answers(paths.state)
 
     # Tools and files.
 
@@ -137,7 +148,39 @@ class Supplies:
         Raises ConfigurationError for an unknown name, EnvironmentNotReadyError without an engine, and what a
         build raises.
         """
-        return self._found_image(name) or self._make_image(name)
+        if not self._is_optional(name):
+            return self._found_image(name) or self._make_image(name)
+        key = self.image_key(name)
+        try:
+            found = self._found_image(name) or self._make_image(name)
+        except PullFailedError as error:
+            self._answers.keep(name, key, error.reason)
+            raise
+        self._answers.keep(name, key)
+        return found
+
+    def image_if_to_be_had(self, name: str) -> ImageRef | None:
+        """Return an image that is only pulled, or None where it cannot be; a refusal is asked for once.
+
+        Raises what `image` raises for anything else.
+        """
+        refusal = self._answers.refusal(name, self.image_key(name))
+        if not refusal:
+            try:
+                return self.image(name)
+            except PullFailedError as error:
+                refusal = error.reason
+        again = f"`rehearsal supply build {name}` asks again"
+        self._emit(Notice(Level.INFO, f"{name} is left out, it could not be pulled: {refusal}; {again}"))
+        return None
+
+    def has_optional(self, name: str) -> bool:
+        """Return whether an image that is only pulled was there when it was last asked for; asks nobody."""
+        return self._answers.refusal(name, self.image_key(name)) == ""
+
+    def _is_optional(self, name: str) -> bool:
+        recipe = self.inventory.images.get(name) or _unknown(name, self.inventory.images)
+        return LEFT_OUT in recipe.sources
 
     def image_key(self, name: str) -> str:
         """Return the key of an image: over its recipe, its bases and the files that go into it."""
@@ -219,6 +262,8 @@ class Supplies:
         for name in chosen:
             if name in self.inventory.tools:
                 self.tool(name)
+            elif not names and self._is_optional(name):
+                self.image_if_to_be_had(name)
             elif name in self.inventory.images:
                 self.image(name)
             else:
@@ -273,7 +318,8 @@ class Supplies:
                 source, tag = record.labels.get(LABEL_SOURCE, "built"), pinned_tag(name, self.image_key(name))
                 yield image_status(name, recipe.version, source, record, tag)
             else:
-                yield missing_status(name, "image", recipe.version, recipe.sources)
+                refusal = self._answers.refusal(name, self.image_key(name)) or ""
+                yield missing_status(name, "image", recipe.version, recipe.sources, refusal=refusal)
 
     def verify(self) -> list[str]:
         """Compare all cached files with their hashes; return one line for each that differs."""

@@ -77,6 +77,7 @@ def _both(*breaks: Break) -> Break:
 OK, FIX, LIMIT, BLOCKER = Status.OK, Status.WILL_FIX, Status.LIMIT, Status.BLOCKER
 LOW = {"max_user_instances": 128, "max_user_watches": 1_048_576}
 EVERYTHING = (RangeUse(IPv4Network("0.0.0.0/0"), "a tunnel"),)
+REFUSED = SupplyStatus("grafana", "image", "13.2.3", "pulled", False, refusal="no route")
 PROXY = {"HTTP_PROXY": "http://proxy:3128"}
 DIRECT = "127.0.0.1,localhost,172.30.0.0/24,10.244.0.0/16,10.96.0.0/16,.svc,.cluster.local"
 
@@ -176,6 +177,7 @@ CASES: list[tuple[str, Break, Status, str]] = [
         OK,
         "not needed",
     ),
+    ("supply.grafana", _with(supplies=(REFUSED,)), LIMIT, "could not be pulled: no route"),
 ]
 
 
@@ -238,6 +240,10 @@ def test_exit_code_is_three_only_for_a_blocker(healthy: MachineFacts) -> None:
 def test_report_lists_what_cannot_be_tested(healthy: MachineFacts) -> None:
     facts = _kernel(NET_SCH_NETEM=Option.ABSENT)(dataclasses.replace(healthy, cores=1))
     assert report_record(judge(facts))["excludes"] == ["kernel.netem", "load"]
+
+
+def test_what_was_left_out_is_excluded(healthy: MachineFacts) -> None:
+    assert _row(_with(supplies=(REFUSED,))(healthy), "supply.grafana").excludes == ("grafana",)
 
 
 def test_every_row_is_explained_in_the_reference(healthy: MachineFacts) -> None:

@@ -285,8 +285,13 @@ def supplies(facts: MachineFacts) -> Iterator[Row]:
 
 
 def _supply(supply: SupplyStatus, *, unknown: bool) -> Row:
+    explanation, excludes = "", tuple[str, ...]()
     if supply.ready:
         status, how = Status.OK, supply.source
+    elif supply.refusal:
+        status, how = Status.LIMIT, f"left out, it could not be pulled: {supply.refusal}"
+        explanation = f"Everything else works. `rehearsal supply build {supply.name}` asks again."
+        excludes = (supply.name,)
     elif supply.needed:
         when = "will be made unless the engine has it" if unknown else "will be made"
         status, how = Status.WILL_FIX, f"{when}: {supply.source}"
@@ -297,6 +302,7 @@ def _supply(supply: SupplyStatus, *, unknown: bool) -> Row:
         f"{supply.kind.capitalize()} {supply.name}",
         status,
         f"{supply.version}, {how}",
+        explanation,
         measured={
             "version": supply.version,
             "source": supply.source,
@@ -304,4 +310,5 @@ def _supply(supply: SupplyStatus, *, unknown: bool) -> Row:
             "needed": supply.needed,
             "where": supply.where,
         },
+        excludes=excludes,
     )
