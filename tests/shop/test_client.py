@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
-import httpx
 import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.shop.answers import Answer, Kind, kind_of
@@ -117,7 +116,7 @@ def test_token_is_kept_while_it_is_good(fake: FakeShop) -> None:
 
 def test_wrong_password_is_an_environment_that_is_not_ready(fake: FakeShop) -> None:
     async def fetch(served: Served) -> str:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with http_client("") as client:
             wrong = {"anna": Account("anna", "wrong", "openid")}
             return await PasswordTokens(client, Realm(served.token_url, "x"), wrong).bearer("anna")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import httpx
+import aiohttp
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 
@@ -43,7 +43,7 @@ class Realm:
 class PasswordTokens:
     """Tokens by user name and password (RFC 6749 4.3), which only test realms allow."""
 
-    def __init__(self, client: httpx.AsyncClient, realm: Realm, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, client: aiohttp.ClientSession, realm: Realm, accounts: Mapping[str, Account]) -> None:
         self._client = client
         self._realm = realm
         self._accounts = accounts
@@ -70,11 +70,11 @@ class PasswordTokens:
         if self._realm.client_secret:
             form["client_secret"] = self._realm.client_secret
         try:
-            answer = await self._client.post(self._realm.token_url, data=form)
-            answer.raise_for_status()
-            content = answer.json()
+            async with self._client.post(self._realm.token_url, data=form) as answer:
+                answer.raise_for_status()
+                content = await answer.json(content_type=None)  # what it is called decides nothing
             return str(content["access_token"]), float(content["expires_in"])
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
             raise EnvironmentNotReadyError(
                 "TOKEN_REFUSED",
                 f"{self._realm.token_url} gives {account.username} no token: {error}",
