@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from mambogo_chassis.events.connecting import CONNECTING
 from mambogo_chassis.events.kafkalog import client_logger
 from mambogo_chassis.events.records import InboundRecord
 from mambogo_chassis.events.settings import EventSettings
@@ -62,7 +63,7 @@ def consumer_config(settings: EventSettings, group: str) -> dict[str, Any]:
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
         "socket.timeout.ms": int(settings.kafka_socket_timeout_seconds * 1000),
-        "reconnect.backoff.max.ms": 1000,
+        **CONNECTING,
         "log_level": 4,
     }
 

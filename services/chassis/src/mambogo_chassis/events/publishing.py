@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from mambogo_chassis.events.connecting import CONNECTING
 from mambogo_chassis.events.errors import EventError
 from mambogo_chassis.events.kafkalog import client_logger
 from mambogo_chassis.events.records import OutboundRecord
@@ -110,7 +111,7 @@ def producer_config(
         "allow.auto.create.topics": False,
         "socket.keepalive.enable": True,
         "socket.timeout.ms": int(socket_timeout_seconds * 1000),
-        "reconnect.backoff.max.ms": 1000,
+        **CONNECTING,
         "log_level": 4,
     }
 

@@ -1,0 +1,16 @@
+"""How every client of Kafka connects, and connects again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+CONNECTING: Final[Mapping[str, Any]] = {
+    # Also after an hour of absence it is found again within this.
+    "reconnect.backoff.max.ms": 1000,
+    # A machine that is gone answers nothing; the default would wait half a minute for it while it comes back.
+    "socket.connection.setup.timeout.ms": 5000,
+    # The names of brokers stay while a broker is away. Looked up once a second, as is the default, by all
+    # clients and in five search domains each time, they cost the cluster's DNS more than the shop's services.
+    "broker.address.ttl": 30_000,
+}
