@@ -190,7 +190,7 @@ def test_a_registry_that_answers_500_is_refused(checkout: Checkout) -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones(checkout: Checkout) -> None:
-    assert "Profiles in rehearsal.toml: light, standard, full." in checkout.refusal("--profile=huge")
+    assert "Profiles in rehearsal.toml: full, light, standard." in checkout.refusal("--profile=huge")
 
 
 def test_an_unknown_resource_is_refused(checkout: Checkout) -> None:
