@@ -41,6 +41,7 @@ COMMANDS = {
     "trace",
     "undo",
     "up",
+    "weigh",
 }
 
 Plant = Callable[[Callable[[], object]], None]

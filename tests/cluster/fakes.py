@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -142,6 +143,20 @@ class FakeNodeEngine:
                 "NODE_COMMAND_FAILED", f"{argv} ended with {code}: {said}", hint=""
             )
         return said
+
+    @contextmanager
+    def converse(self, container: str, argv: Sequence[str]) -> Iterator[Callable[[str], str]]:
+        """Have a program run in a container that answers each line by a line; it ends with its input."""
+        if self._get(container).state is not ContainerState.RUNNING:
+            raise refused(f"{container} is not running")
+        ended = list(argv) == ["true"]
+
+        def ask(line: str) -> str:
+            if ended:
+                raise EnvironmentNotReadyError("NODE_SILENT", f"{argv} has ended", hint="")
+            return self.execute(container, argv, f"{line}\n").removesuffix("\n")
+
+        yield ask
 
     def _program(self, container: Container, argv: Sequence[str], stdin: str) -> tuple[int, str]:
         if list(argv) == ["cat"]:

@@ -400,6 +400,29 @@ def test_program_that_fails_on_its_input_is_reported(bench: Bench) -> None:
         bench.engine.execute(_running(bench, "a"), ["false"], stdin="x")
 
 
+def test_program_answers_line_by_line(bench: Bench) -> None:
+    with bench.engine.converse(_running(bench, "a"), ["cat"]) as ask:
+        assert [ask("one"), ask("two words")] == ["one", "two words"]
+
+
+def test_program_that_has_ended_answers_nothing(bench: Bench) -> None:
+    with (
+        bench.engine.converse(_running(bench, "a"), ["true"]) as ask,
+        pytest.raises(EnvironmentNotReadyError) as caught,
+    ):
+        ask("one")
+
+    assert caught.value.code == "NODE_SILENT"
+
+
+def test_nobody_answers_in_a_container_that_does_not_run(bench: Bench) -> None:
+    with (
+        pytest.raises(EnvironmentNotReadyError),
+        bench.engine.converse(bench.make("a"), ["cat"]),
+    ):
+        pass
+
+
 def test_nothing_runs_in_a_container_that_does_not(bench: Bench) -> None:
     with pytest.raises(EnvironmentNotReadyError):
         bench.engine.execute(bench.make("a"), ["cat"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.cli.composition import Workshop
 from rehearsal.cluster import record
+from rehearsal.cluster.engine import DockerNodeEngine
 from rehearsal.cluster.forwarding import Forwarding
 from rehearsal.contract.fuzzing.deployed import (
     BY_GATEWAY,
@@ -28,7 +30,10 @@ from rehearsal.load.autoscaling.sampling import Lookout
 from rehearsal.load.autoscaling.stepping import Step
 from rehearsal.load.journeys.plan import JourneyPlan, Login
 from rehearsal.load.objectives import Objectives
-from rehearsal.shop.accounts import OF_LOAD, accounts, read_credentials, realm
+from rehearsal.load.weighing import goods
+from rehearsal.load.weighing.operations import Goods
+from rehearsal.load.weighing.session import Weighing
+from rehearsal.shop.accounts import OF_LOAD, OF_WEIGHING, accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
 from rehearsal.shop.tokens import PasswordTokens, Realm
 from rehearsal.stages.chaos import ChaosStage
@@ -105,11 +110,32 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
     }
 
 
-def _fuzzing(shop: Workshop) -> Fuzzing:
-    """Return both ways to the services: directly, and through edge and gateway."""
-    forwarding = Forwarding(
+def weighing_of(shop: Workshop) -> Weighing:
+    """Return what weighs the deployed shop's operations, as a shopper of its own."""
+
+    async def stocked() -> Goods:
+        async with open_shop(shop) as opened:
+            return await goods.prepare(opened, OF_WEIGHING, shop.catalogue.objectives.order_end_seconds)
+
+    return Weighing(
+        shop.api(),
+        DockerNodeEngine(shop.docker),
+        NAMESPACE,
+        _forwarding(shop).to_pod,
+        bearer=lambda: asyncio.run(_tokens(shop, [OF_WEIGHING]))[OF_WEIGHING],
+        goods=lambda: asyncio.run(stocked()),
+    )
+
+
+def _forwarding(shop: Workshop) -> Forwarding:
+    return Forwarding(
         shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.catalogue.cluster.context, NAMESPACE
     )
+
+
+def _fuzzing(shop: Workshop) -> Fuzzing:
+    """Return both ways to the services: directly, and through edge and gateway."""
+    forwarding = _forwarding(shop)
     edge = _edge(shop)
 
     def secrets() -> Mapping[str, str]:

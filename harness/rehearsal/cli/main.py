@@ -28,6 +28,7 @@ from rehearsal.cli import (
     stack_commands,
     status_commands,
     supply_commands,
+    weigh_commands,
 )
 from rehearsal.core.errors import HarnessError, RehearsalError
 from rehearsal.core.verdicts import ExitCode
@@ -57,6 +58,7 @@ rehearsal.add_command(observing_commands.logs)
 rehearsal.add_command(e2e_commands.e2e)
 rehearsal.add_command(e2e_commands.undo)
 rehearsal.add_command(pipeline_commands.pipeline)
+rehearsal.add_command(weigh_commands.weigh)
 rehearsal.add_command(soak_commands.soak)
 rehearsal.add_command(detection_commands.detection)
 rehearsal.add_command(report_commands.report)

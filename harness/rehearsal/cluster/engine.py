@@ -6,10 +6,11 @@ knows; `DockerNodeEngine` is the real one, and tests have a fake that passes the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 _STOP_SECONDS = 10  # a node's systemd gets this long to stop
+_ANSWER_SECONDS = 30.0  # a program that is asked for a line has it at once; a loaded machine takes its time
+_HEADER_BYTES = 8  # of a frame: which stream, three zeros, the length in four
 
 
 class NodeEngine(Protocol):
@@ -65,6 +68,9 @@ class NodeEngine(Protocol):
 
     def execute(self, container: str, argv: Sequence[str], stdin: str = "") -> str:
         """Run a program in a container and return its output; raises for a non-zero end."""
+
+    def converse(self, container: str, argv: Sequence[str]) -> AbstractContextManager[Callable[[str], str]]:
+        """Have a program run in a container that answers each line by a line; it ends with its input."""
 
 
 class DockerNodeEngine:
@@ -189,6 +195,59 @@ class DockerNodeEngine:
                 hint="`rehearsal cluster logs` collects what the node says.",
             )
         return said
+
+    @contextmanager
+    def converse(self, container: str, argv: Sequence[str]) -> Iterator[Callable[[str], str]]:
+        """Have a program run in a container that answers each line by a line; it ends with its input."""
+        api = self._client.api
+        with _explained(f"`{' '.join(argv)}` could not be run in {container}"):
+            made = api.exec_create(container, list(argv), stdin=True, stderr=False, privileged=True)
+            stream = api.exec_start(made["Id"], socket=True)
+        # A reading file over the socket, or the socket itself where the engine is reached by TLS.
+        with (
+            closing(stream),
+            closing(_Lines(cast("socket.socket", getattr(stream, "_sock", stream)))) as lines,
+        ):
+            yield lines.ask
+
+
+class _Lines:
+    """A program's input and output through the engine, which frames the output (Docker's API, "Attach")."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(_ANSWER_SECONDS)
+        self._connection = connection
+        self._said = b""
+
+    def ask(self, line: str) -> str:
+        """Send a line and return the one that answers it."""
+        try:
+            self._connection.sendall(line.encode() + b"\n")
+            while b"\n" not in self._said:
+                self._said += self._read(int.from_bytes(self._read(_HEADER_BYTES)[4:], "big"))
+        except OSError as error:
+            raise EnvironmentNotReadyError(
+                "NODE_SILENT",
+                f"a program in a node does not answer: {error}",
+                hint="`rehearsal cluster status`",
+            ) from error
+        answer, self._said = self._said.split(b"\n", 1)
+        return answer.decode()
+
+    def close(self) -> None:
+        """End its input."""
+        with suppress(OSError):  # it may have ended by itself
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    def _read(self, count: int) -> bytes:
+        found = b""
+        while len(found) < count:
+            part = self._connection.recv(count - len(found))
+            if not part:
+                raise ConnectionError("it has ended")
+            found += part
+        return found
 
 
 def connect() -> DockerClient:

@@ -1,4 +1,4 @@
-"""A way from loopback to one service in the cluster, for as long as it is needed.
+"""A way from loopback to a service or a pod in the cluster, for as long as it is needed.
 
 Services have addresses inside of the cluster only, and the API server's proxy strips `Authorization`. What
 goes this way passes neither edge nor gateway, and reaches one pod of the service.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rehearsal.core.waiting import NotYet, wait_until
 
 _READY_SECONDS = 30.0  # kubectl takes a second; a loaded machine takes its time
 _CONNECT_SECONDS = 1.0
+_PORT = "http"  # as every service and its pods name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,27 @@ class Forwarding:
     context: str
     namespace: str
 
-    @contextmanager
-    def to(self, service: str, log: Path, *, port: str = "http") -> Iterator[str]:
-        """Yield the address of a service's port on this machine.
+    def to(self, service: str, log: Path) -> AbstractContextManager[str]:
+        """Yield the address of a service on this machine.
 
         Raises EnvironmentNotReadyError when there is no way to it.
         """
+        return self._to("service", service, log)
+
+    def to_pod(self, pod: str, log: Path) -> AbstractContextManager[str]:
+        """Yield the address of this very pod on this machine.
+
+        Raises EnvironmentNotReadyError when there is no way to it.
+        """
+        return self._to("pod", pod, log)
+
+    @contextmanager
+    def _to(self, kind: str, name: str, log: Path) -> Iterator[str]:
         number = _free_port()
         argv = [
             *(str(self.kubectl), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}"),
             *("port-forward", f"--namespace={self.namespace}", "--address=127.0.0.1"),
-            *(f"service/{service}", f"{number}:{port}"),
+            *(f"{kind}/{name}", f"{number}:{_PORT}"),
         ]  # fmt: skip
         with beside(argv, log=log) as ended:
 
@@ -48,13 +59,13 @@ class Forwarding:
                     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                     raise EnvironmentNotReadyError(
                         "SERVICE_NOT_REACHED",
-                        f"there is no way to {service}: {said[-1] if said else 'kubectl said nothing'}",
+                        f"there is no way to {name}: {said[-1] if said else 'kubectl said nothing'}",
                         hint=f"`kubectl get pods -n {self.namespace}` shows whether it runs.",
                     )
                 return _listens(number)
 
             wait_until(
-                f"the way to {service}",
+                f"the way to {name}",
                 open_,
                 timeout_seconds=_READY_SECONDS,
                 hint=f"`kubectl get pods -n {self.namespace}` shows whether it runs.",

@@ -29,6 +29,7 @@ def shoppers(first: int, last: int) -> tuple[str, ...]:
 SHOPPER_SCOPES = frozenset(("carts:write", "orders:read", "orders:write", "payments:read", "inventory:read"))
 OF_CONTRACT = shoppers(1, 2)
 OF_FUZZING = shoppers(3, 4)  # leave orders behind that nobody follows
+OF_WEIGHING = OF_FUZZING[1]  # nobody follows its orders either, but who places them
 OF_LOAD = shoppers(5, 12)
 OF_CHAOS = shoppers(13, 20)
 

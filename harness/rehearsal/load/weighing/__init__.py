@@ -1,0 +1,1 @@
+"""What the services' operations cost: CPU time for one request, held against what is committed."""
