@@ -24,7 +24,7 @@ from mambogo_chassis.database import (
     PoolExhaustedError,
 )
 from mambogo_chassis.database.errors import TransactionAbortedError
-from support.data import eventually, opened, scalar
+from support.data import end_sessions, eventually, opened, scalar
 
 # What any bounded wait below may take at most, however loaded the machine: far from for ever.
 BOUND_SECONDS = 20.0
@@ -160,7 +160,7 @@ async def test_a_long_transaction_is_cut_by_the_client(postgres_database: FreshD
 async def test_an_idle_connection_that_died_is_replaced_unseen(postgres_database: FreshDatabase) -> None:
     async with opened(postgres_database, db_pool_max=3) as database:
         await _fill(database, 3)
-        _end_sessions(postgres_database)
+        end_sessions(postgres_database)
         async with database.transaction() as connection:
             await connection.execute("SELECT 1")
 
@@ -170,7 +170,7 @@ async def test_a_read_asks_another_connection_where_its_own_had_died(
 ) -> None:
     async with opened(postgres_database, db_pool_max=3) as database:
         await _fill(database, 3)
-        _end_sessions(postgres_database)
+        end_sessions(postgres_database)
         assert await database.read("SELECT %s::int", (7,)) == [(7,)]
 
 
@@ -218,7 +218,7 @@ async def test_a_first_statement_finds_another_connection_where_its_own_had_died
 ) -> None:
     async with opened(postgres_database, db_pool_max=3) as database:
         await _fill(database, 3)
-        _end_sessions(postgres_database)
+        end_sessions(postgres_database)
         ends = Ends(first=("SELECT 7", ()))
         async with database.transaction(ends=ends):
             assert ends.rows == [(7,)]
@@ -230,7 +230,7 @@ async def test_a_connection_that_dies_in_a_transaction_is_typed(postgres_databas
         async def work() -> None:
             async with database.transaction() as connection:
                 await connection.execute("SELECT 1")
-                _end_sessions(postgres_database)
+                end_sessions(postgres_database)
                 await connection.execute("SELECT 1")
 
         with pytest.raises(DatabaseUnavailableError) as caught:
@@ -246,7 +246,7 @@ async def test_a_connection_that_dies_before_commit_leaves_the_outcome_unknown(
         async def work() -> None:
             async with database.transaction() as connection:
                 await connection.execute("SELECT 1")
-                _end_sessions(postgres_database)
+                end_sessions(postgres_database)
 
         with pytest.raises(DatabaseUnavailableError) as caught:
             await work()
@@ -391,14 +391,6 @@ async def _is_sleeping(database: FreshDatabase) -> bool:
             " WHERE query LIKE '%pg_sleep(3)%' AND state = 'active' AND pid != pg_backend_pid()"
         ).fetchone()
         return bool(row and row[0])
-
-
-def _end_sessions(database: FreshDatabase) -> None:
-    with psycopg.connect(database.dsn) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid != pg_backend_pid()"
-        )
 
 
 async def _make_table(database: Database) -> None:

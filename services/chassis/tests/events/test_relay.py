@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from mambogo_chassis.database import Database
 from mambogo_chassis.events.envelope import CloudEvent
 from mambogo_chassis.events.records import InboundRecord
-from support.data import OrderPlaced, eventually, opened, rows, scalar
+from support.data import OrderPlaced, end_sessions, eventually, opened, rows, scalar
 from support.pipeline import Pipeline
 
 
@@ -223,16 +223,10 @@ async def test_the_relay_starts_without_kafka(
             await pipeline.close()
 
 
-async def test_the_relay_outlives_its_database(
-    postgres_database: FreshDatabase, pipeline: Pipeline, database: Database
-) -> None:
+async def test_the_relay_outlives_its_database(postgres_database: FreshDatabase, pipeline: Pipeline) -> None:
     task = pipeline.run_relay()
     for number in range(5):
-        async with database.connection() as connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid != pg_backend_pid()"
-            )
+        end_sessions(postgres_database)
         await pipeline.append(f"o-{number}")
         await pipeline.await_published()
     assert not task.done()

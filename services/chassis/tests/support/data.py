@@ -74,6 +74,19 @@ def _make_tables(database: FreshDatabase) -> None:
         )
 
 
+def end_sessions(database: FreshDatabase) -> None:
+    """Have the server end every session of a database.
+
+    Each of them ends when its process next runs, which may be after this returns: only what looks again on
+    another connection (`Database.transaction`, `Database.read`) can be sure of an answer then.
+    """
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+
+
 async def scalar(database: Database, query: str, *parameters: object) -> Any:
     """The first column of the first row."""
     async with database.connection() as connection:

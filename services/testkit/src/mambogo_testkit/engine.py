@@ -153,7 +153,9 @@ def connect() -> docker.DockerClient:
         client.ping()
     except docker.errors.DockerException as error:
         raise TestkitError(
-            "no-engine", f"no Docker engine answers: {error}", "start Docker, or set DOCKER_HOST"
+            "no-engine",
+            f"no Docker engine answers: {error}",
+            "start Docker (`nox -s test-images` does, as root on Debian), or set DOCKER_HOST",
         ) from error
     return client
 
