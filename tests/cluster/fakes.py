@@ -22,7 +22,14 @@ from rehearsal.cluster import kubeconfig
 from rehearsal.cluster.addons import METRICS_PATH
 from rehearsal.cluster.api import UNREACHABLE
 from rehearsal.cluster.assessment import OWNER_LABEL
-from rehearsal.cluster.facts import ContainerFacts, ContainerState, NetworkFacts, NodeFacts, WorkloadFacts
+from rehearsal.cluster.facts import (
+    ContainerFacts,
+    ContainerState,
+    NetworkFacts,
+    NodeFacts,
+    PodFacts,
+    WorkloadFacts,
+)
 from rehearsal.cluster.kind import BOOT_TIMEOUT
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -363,6 +370,16 @@ class FakeApi:
         return [
             WorkloadFacts(*name, wanted=1, ready=int(works)) for name in sorted(names) if name[0] in wanted
         ]
+
+    def pods(self, namespaces: Iterable[str]) -> list[PodFacts]:
+        """Return one pod of each node, as its kubelet described it last."""
+        containers = [self.machine.containers[name] for name in self._kubernetes().members]
+        for one in containers:
+            if one.silent_looks:
+                one.silent_looks -= 1
+            else:
+                one.pods_since = one.started
+        return [PodFacts("kube-system", f"proxy-{one.name}", one.name, one.pods_since) for one in containers]
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object; its namespace has to be there."""

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -16,6 +17,7 @@ from rehearsal.core.errors import EnvironmentNotReadyError
 KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 WAYS_OUT = ("to_services", "to_pods", "refused")  # counters of kind/node-image's `node-network guard`
 HOLDS_ADDRESS = (ContainerState.RUNNING, ContainerState.PAUSED)
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 3  # how often a fake is found not ready before the test is told instead of its time limit
 
 
@@ -53,6 +55,9 @@ class Container:
     join_file: str = ""  # what kubeadm was last given
     guarded: bool = True  # its nftables table is there
     network_config: str = ""  # what `node-network ensure` was last told: on the disk of the node
+    started: datetime | None = None
+    pods_since: datetime | None = None  # from when on its pods run, as its kubelet said last
+    silent_looks: int = 0  # as many looks at its pods from now on show what the kubelet said before
     # Packets by what the node's rules did with them: `node-network status`.
     packets: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WAYS_OUT, 0))
 
@@ -66,6 +71,7 @@ class Container:
             image=self.image,
             pinned={name: link.pinned for name, link in self.links.items() if link.pinned},
             labels=self.labels,
+            started=self.started,
         )
 
 
@@ -89,11 +95,13 @@ class Machine:
     kubernetes: dict[str, Kubernetes] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)  # whatever was really changed
     slow_boots: int = 0  # as many nodes from now on do not boot in time
+    late_kubelets: int = 0  # for as many looks kubelets are silent after a start
     late_answers: int = 0  # as many requests from now on end before the API server has come to them
     moments: int = 0  # that have passed
     kill_at: int | None = None
     impatience: int = 0
     _ids: Iterator[int] = field(default_factory=itertools.count)
+    _minutes: Iterator[int] = field(default_factory=itertools.count)
 
     def moment(self) -> None:
         """Let a moment pass; the harness ends here when it is the one."""
@@ -137,6 +145,9 @@ class Machine:
         for network, link in container.links.items():
             link.address = self.allocate(network, link.pinned)
         container.state = ContainerState.RUNNING
+        container.started = _EPOCH + timedelta(minutes=next(self._minutes))
+        container.pods_since = container.pods_since or container.started
+        container.silent_looks = self.late_kubelets
 
     def allocate(self, network: str, pinned: IPv4Address | None) -> IPv4Address:
         """Return an address that nobody holds."""

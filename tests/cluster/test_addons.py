@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from rehearsal.cluster import addons
-from rehearsal.cluster.facts import WorkloadFacts
+from rehearsal.cluster.facts import PodFacts, WorkloadFacts
 from rehearsal.supply.node_image import preloaded_images
 
 from tests.cluster.ground import CATALOGUE, CHECKOUT, planned
@@ -150,3 +151,13 @@ def test_workload_that_is_gone_or_unhealthy_is_named(at: int) -> None:
 
     assert addons.unready(others) == [name]
     assert addons.unready([*others, replace(HEALTHY[at], ready=0)]) == [name]
+
+
+def test_pods_that_run_since_before_their_node_was_started_are_outlived() -> None:
+    # The engine's time has a fraction, the kubelet's has none.
+    started = datetime(2026, 11, 26, 13, 33, 4, 900_000, tzinfo=UTC)
+    began = {"old": started - timedelta(seconds=2), "new": started.replace(microsecond=0), "waits": None}
+    pods = [PodFacts("kube-system", name, "worker", since) for name, since in began.items()]
+    elsewhere = PodFacts("kube-system", "elsewhere", "other", began["old"])
+
+    assert addons.outlived([*pods, elsewhere], {"worker": started}) == ["kube-system/old"]

@@ -6,11 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from rehearsal.cluster.api import KubernetesApi
+from rehearsal.cluster.facts import PodFacts
 from rehearsal.core.errors import EnvironmentNotReadyError
 
 pytestmark = pytest.mark.enable_socket
@@ -100,6 +102,30 @@ def test_refusal_carries_what_the_server_said(server: Server, kubeconfig: Path) 
         KubernetesApi(kubeconfig, "x").nodes()
 
     assert caught.value.code == "API_REFUSED"
+
+
+def test_pods_are_told_as_their_kubelets_described_them(server: Server, kubeconfig: Path) -> None:
+    def pod(name: str, *states: object, node: str = "worker", **metadata: str) -> object:
+        return {
+            "metadata": {"namespace": "n", "name": name, **metadata},
+            "spec": {"nodeName": node} if node else {},
+            "status": {"containerStatuses": [{"state": state} for state in states]},
+        }
+
+    early, late = ({"running": {"startedAt": f"2026-11-26T13:33:0{second}Z"}} for second in (4, 9))
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    items = [
+        pod("runs", late, waiting, early),
+        pod("waits", waiting),
+        pod("unplaced", node=""),
+        pod("goes", early, deletionTimestamp="2026-11-26T13:33:00Z"),
+    ]
+    server.answers["GET", "/api/v1/namespaces/n/pods"] = (200, json.dumps({"items": items}).encode())
+
+    found = KubernetesApi(kubeconfig, "x").pods(["n"])
+
+    began = datetime(2026, 11, 26, 13, 33, 4, tzinfo=UTC)
+    assert found == [PodFacts("n", "runs", "worker", began), PodFacts("n", "waits", "worker", None)]
 
 
 def test_object_is_deleted_and_a_second_time_is_no_error(server: Server, kubeconfig: Path) -> None:

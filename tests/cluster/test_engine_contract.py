@@ -308,6 +308,21 @@ def test_stopped_container_is_started(bench: Bench) -> None:
     assert _state(bench, name) is ContainerState.RUNNING
 
 
+def test_container_tells_when_it_was_started_last(bench: Bench) -> None:
+    name = _running(bench, "a")
+    first = bench.engine.container(name)
+    assert first is not None
+    bench.stop(name)
+
+    bench.engine.start(name)
+
+    again = bench.engine.container(name)
+    assert again is not None
+    assert first.started is not None
+    assert again.started is not None
+    assert again.started > first.started
+
+
 def test_running_container_may_be_started(bench: Bench) -> None:
     name = _running(bench, "a")
 

@@ -94,6 +94,17 @@ def test_node_that_was_stopped_or_paused_is_mended(ground: Ground, node: str, ha
     assert ground.flaws() == []
 
 
+@pytest.mark.parametrize("node", NODES)
+def test_what_a_node_said_before_it_was_stopped_is_not_taken_for_its_state(ground: Ground, node: str) -> None:
+    ground.up()
+    ground.machine.stop(node)
+    ground.machine.late_kubelets = 3
+
+    ground.up()
+
+    assert ground.machine.containers[node].silent_looks == 0
+
+
 def test_all_nodes_stopped_are_mended(ground: Ground) -> None:
     ground.up()
     for name in (*NODES, REGISTRY):

@@ -7,11 +7,12 @@ that have to be ready.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from rehearsal.cluster.facts import WorkloadFacts
+from rehearsal.cluster.facts import PodFacts, WorkloadFacts
 from rehearsal.cluster.plan import ClusterSpec
 from rehearsal.core.catalogue import Versions
 
@@ -82,3 +83,17 @@ def unready(found: Iterable[WorkloadFacts]) -> list[str]:
     """Return which of the workloads that every cluster carries are gone or not healthy."""
     healthy = {(one.namespace, one.name) for one in found if one.healthy}
     return [f"{namespace}/{name}" for namespace, name in WORKLOADS if (namespace, name) not in healthy]
+
+
+def outlived(pods: Iterable[PodFacts], node_starts: Mapping[str, datetime]) -> list[str]:
+    """Return the pods that are said to run since before their node was started.
+
+    Nothing runs on through a node's restart: the API server still tells what a kubelet said before it.
+    """
+    return [
+        f"{pod.namespace}/{pod.name}"
+        for pod in pods
+        if pod.running_since is not None
+        and pod.node in node_starts
+        and pod.running_since < node_starts[pod.node].replace(microsecond=0)
+    ]

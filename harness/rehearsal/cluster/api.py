@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rehearsal.cluster.facts import NodeFacts, WorkloadFacts
+from rehearsal.cluster.facts import NodeFacts, PodFacts, WorkloadFacts
 from rehearsal.core.errors import EnvironmentNotReadyError
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Api(Protocol):
     def workloads(self, namespaces: Iterable[str]) -> list[WorkloadFacts]:
         """Return the Deployments and DaemonSets of some namespaces."""
 
+    def pods(self, namespaces: Iterable[str]) -> list[PodFacts]:
+        """Return the pods of some namespaces that have a node and are to stay."""
+
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object server-side; fields of other managers are taken over."""
 
@@ -90,6 +93,11 @@ class KubernetesApi:
             found += [_deployment(item) for item in self._items(f"{root}/deployments")]
             found += [_daemon_set(item) for item in self._items(f"{root}/daemonsets")]
         return found
+
+    def pods(self, namespaces: Iterable[str]) -> list[PodFacts]:
+        """Return the pods of some namespaces that have a node and are to stay."""
+        items = [item for name in namespaces for item in self._items(f"/api/v1/namespaces/{name}/pods")]
+        return [_pod(item) for item in items if _stays(item)]
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object server-side; fields of other managers are taken over."""
@@ -206,6 +214,21 @@ def _node(item: Mapping[str, Any]) -> NodeFacts:
         ready=conditions.get("Ready") == "True",
         pod_cidr=IPv4Network(cidr) if cidr else None,
         address=IPv4Address(addresses[0]) if addresses else None,
+    )
+
+
+def _stays(item: Mapping[str, Any]) -> bool:
+    return bool(item["spec"].get("nodeName")) and "deletionTimestamp" not in item["metadata"]
+
+
+def _pod(item: Mapping[str, Any]) -> PodFacts:
+    states = [one["state"] for one in item.get("status", {}).get("containerStatuses", [])]
+    begun = [datetime.fromisoformat(one["running"]["startedAt"]) for one in states if "running" in one]
+    return PodFacts(
+        namespace=item["metadata"]["namespace"],
+        name=item["metadata"]["name"],
+        node=item["spec"]["nodeName"],
+        running_since=min(begun, default=None),
     )
 
 

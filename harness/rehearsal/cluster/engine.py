@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -292,7 +293,14 @@ def _facts(container: Container) -> ContainerFacts:
         image=attributes["Config"]["Image"],
         pinned={name: address for name, link in networks.items() if (address := _pinned(link))},
         labels=container.labels,
+        started=_moment(attributes["State"]["StartedAt"]),
     )
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a time of the engine's; it writes the year 1 for what has not happened."""
+    found = datetime.fromisoformat(text)
+    return found if found.year > 1 else None
 
 
 def _address(link: Mapping[str, object]) -> IPv4Address | None:

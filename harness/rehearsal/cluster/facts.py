@@ -35,6 +35,7 @@ class ContainerFacts:
     image: str
     pinned: Mapping[str, IPv4Address] = field(default_factory=dict)  # addresses it asks for at every start
     labels: Mapping[str, str] = field(default_factory=dict)
+    started: datetime | None = None  # the last time; None when it never was
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,16 @@ class NodeFacts:
     ready: bool
     pod_cidr: IPv4Network | None
     address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """One pod, as its node's kubelet described it last."""
+
+    namespace: str
+    name: str
+    node: str
+    running_since: datetime | None  # of its oldest running container, in whole seconds; None when none runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -222,7 +223,7 @@ class Clusters:
         if not fresh:
             self._step("add-ons", lambda at: self._mend_addons(api, spec, force=restarted))
         with step(self.emit, "add-ons ready") as at:
-            self._await_addons(api, at, with_metrics=not fresh)
+            self._await_addons(api, at, {} if fresh else self._node_starts(spec), with_metrics=not fresh)
         if fresh:
             self.emit(
                 Notice(Level.INFO, f"metrics have first values in {2 * spec.metrics_resolution_seconds} s")
@@ -374,12 +375,24 @@ class Clusters:
         # The APIService may read Available while what answers is not metrics-server: ask for the metrics.
         return unready or ([] if _metrics_served(api) else [_METRICS])
 
-    def _await_addons(self, api: Api, at: Step, *, with_metrics: bool) -> None:
-        """Wait for all add-ons; on a new cluster not for the first metrics, which no other part waits for."""
+    def _node_starts(self, spec: ClusterSpec) -> dict[str, datetime]:
+        return {node.name: node.started for node in self.engine.nodes(spec.name) if node.started is not None}
+
+    def _await_addons(
+        self, api: Api, at: Step, node_starts: Mapping[str, datetime], *, with_metrics: bool
+    ) -> None:
+        """Wait for all add-ons, on nodes started then.
+
+        On a new cluster not for the first metrics, which no other part waits for.
+        """
         waived = set() if with_metrics else {"/".join(addons.METRICS_SERVER), _METRICS}
 
         def whole() -> bool:
-            if missing := [name for name in self._missing_addons(api) if name not in waived]:
+            missing = [name for name in self._missing_addons(api) if name not in waived]
+            # A node that was started a moment ago is Ready, and so are its pods, until its kubelet speaks.
+            if not missing and node_starts:
+                missing = addons.outlived(api.pods(addons.NAMESPACES), node_starts)
+            if missing:
                 at.progress(f"waiting for {', '.join(missing)}")
                 raise NotYet(f"not ready: {', '.join(missing)}")
             return True

@@ -41,7 +41,16 @@ NEW_THING = {
     "additionalProperties": False,
 }
 BODY = {"required": True, "content": {"application/json": {"schema": NEW_THING}}}
-LIST = {"type": "object", "properties": {"items": {"type": "array", "items": THING}}, "required": ["items"]}
+PAGE = 3
+CURSOR = {"type": "integer", "minimum": 0, "maximum": 10000}
+LIST = {
+    "type": "object",
+    "properties": {
+        "items": {"type": "array", "items": THING},
+        "next_cursor": {"anyOf": [CURSOR, {"type": "null"}]},
+    },
+    "required": ["items", "next_cursor"],
+}
 THING_ID = {"name": "thing_id", "in": "path", "required": True, "schema": PROPERTIES["thing_id"]}
 
 
@@ -62,7 +71,10 @@ DOCUMENT = {
                 "requestBody": BODY,
                 "responses": _answers("201", THING, "400", "401", "415", "422"),
             },
-            "get": {"responses": _answers("200", LIST, "401")},
+            "get": {
+                "parameters": [{"name": "cursor", "in": "query", "schema": CURSOR}],
+                "responses": _answers("200", LIST, "401", "422"),
+            },
         },
         "/things/{thing_id}": {
             "parameters": [THING_ID],
@@ -138,8 +150,12 @@ class Things:
         return answer
 
     def _list(self, request: Request, user: str) -> Response:
+        cursor = request.args.get("cursor", "0")
+        _require(cursor.isascii() and cursor.isdigit() and int(cursor) <= CURSOR["maximum"])
+        begin = 0 if self._planted == "cursor-ignored" else int(cursor)
         own = [thing for owner, thing in self._kept.values() if owner == user]
-        return _json({"items": own[-5:]})
+        end = begin + PAGE
+        return _json({"items": own[begin:end], "next_cursor": end if own[end:] else None})
 
     def _get(self, request: Request, user: str, thing_id: str) -> Response:
         thing = self._find(user, thing_id)
@@ -147,8 +163,11 @@ class Things:
 
     def _replace(self, request: Request, user: str, thing_id: str) -> Response:
         new = _new_thing(request)
-        self._find(user, thing_id, to_change=True).update(new)
-        return _json(self._kept[thing_id][1])
+        thing = self._find(user, thing_id, to_change=True)
+        if self._planted == "change-lost":
+            return _json({**thing, **new})
+        thing.update(new)
+        return _json(thing)
 
     def _delete(self, request: Request, user: str, thing_id: str) -> Response:
         self._find(user, thing_id)

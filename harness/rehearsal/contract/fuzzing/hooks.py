@@ -1,8 +1,9 @@
 """What schemathesis does besides, in its own process; a configuration names this module as its `hooks`.
 
-Two checks of rights come with it. That a user cannot read another's object is schemathesis' own check
-(`peers` in the configuration); here are that nobody can change it, and that no operation that a user has no
-right to succeeds. Nobody else imports this: it needs schemathesis, which takes a second to load.
+Two checks of rights come with it, besides those of `promises`. That a user cannot read another's object is
+schemathesis' own check (`peers` in the configuration); here are that nobody can change it, and that no
+operation that a user has no right to succeeds. Nobody else imports this: it needs schemathesis, which takes a
+second to load.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any, Final
 import requests
 import schemathesis
 
+from rehearsal.contract.fuzzing.promises import TIMEOUT_SECONDS, succeeded
+
 _HEADER: Final = "Idempotency-Key"
 _VALID: Final = re.compile(r"[\x21-\x7e]{1,255}")
-_TIMEOUT_SECONDS: Final = 30.0
 _NOT_FOUND: Final = 404
 _STAYS_UNKNOWN: Final = (
     8  # one value in so many is left as it was drawn: what nobody knows has to be tried, too
@@ -91,7 +93,7 @@ class StrangersChangeNothing:
 
     def after_response(self, ctx: Any, response: Any, case: Any) -> None:
         """Called by schemathesis."""
-        if case.operation.label not in self._operations or not _succeeded(response):
+        if case.operation.label not in self._operations or not succeeded(response):
             return
         for name, authorization in _others(self._peers):
             answer = _again(response.request, authorization)
@@ -110,12 +112,8 @@ class RightsAreKept:
 
     def after_response(self, ctx: Any, response: Any, case: Any) -> None:
         """Called by schemathesis."""
-        if case.operation.label in self._forbidden and _succeeded(response):
+        if case.operation.label in self._forbidden and succeeded(response):
             raise AssertionError(f"{os.environ['USER']} may not, and did: {case.operation.label}")
-
-
-def _succeeded(response: Any) -> bool:
-    return bool(200 <= response.status_code < 300)
 
 
 def _others(peers: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -131,5 +129,5 @@ def _again(request: Any, authorization: str) -> Any:
     if _HEADER in headers:
         headers[_HEADER] = str(uuid.uuid4())
     return requests.request(
-        request.method, request.url, headers=headers, data=request.body, timeout=_TIMEOUT_SECONDS
+        request.method, request.url, headers=headers, data=request.body, timeout=TIMEOUT_SECONDS
     )

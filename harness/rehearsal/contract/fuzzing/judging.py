@@ -34,6 +34,8 @@ _PROMISES = {
     "object_level_authorization": "nobody reads another user's object",
     "StrangersChangeNothing": "nobody changes another user's object",
     "RightsAreKept": "only who has the right to",
+    "ChangesAreSeen": "what a success has changed is there to be read",
+    "PagesGoOn": "each page goes on where the one before it ended",
 }
 # Of a live service's links: few scenarios are made of it, and which links a seed follows is chance; that most
 # cannot be followed is not. The suites of the services, which take longer, follow them all.
