@@ -42,7 +42,8 @@ NEW_THING = {
 }
 BODY = {"required": True, "content": {"application/json": {"schema": NEW_THING}}}
 PAGE = 3
-CURSOR = {"type": "integer", "minimum": 0, "maximum": 10000}
+LAST = 10_000
+CURSOR = {"type": "integer", "minimum": 0, "maximum": LAST}
 LIST = {
     "type": "object",
     "properties": {
@@ -151,7 +152,7 @@ class Things:
 
     def _list(self, request: Request, user: str) -> Response:
         cursor = request.args.get("cursor", "0")
-        _require(cursor.isascii() and cursor.isdigit() and int(cursor) <= CURSOR["maximum"])
+        _require(cursor.isascii() and cursor.isdigit() and int(cursor) <= LAST)
         begin = 0 if self._planted == "cursor-ignored" else int(cursor)
         own = [thing for owner, thing in self._kept.values() if owner == user]
         end = begin + PAGE
