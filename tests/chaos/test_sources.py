@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,8 @@ from rehearsal.chaos import topics
 from rehearsal.chaos.sources import ClusterSource
 from rehearsal.chaos.topics import Topics
 from rehearsal.core.errors import EnvironmentNotReadyError
+
+from tests.servers import running
 
 
 def _source(folder: Path, script: str = "exit 1", url: str = "http://127.0.0.1:9") -> ClusterSource:
@@ -70,15 +71,8 @@ def _sandbox(entries: int, page: int) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.enable_socket

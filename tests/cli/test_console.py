@@ -72,6 +72,7 @@ def _show(console: PlainConsole | LiveConsole, *events: Event) -> None:
         (StepFinished("cluster", Outcome.DONE, 12.34, "whole"), "cluster            done in 12.3 s: whole"),
         (StepFinished("add-ons", Outcome.UNCHANGED, 0.04), "add-ons            unchanged in 0.0 s"),
         (StepFinished("images", Outcome.FAILED, 3.0), "images             FAILED in 3.0 s"),
+        (StepFinished("images", Outcome.LEFT_OUT, 3.0), "images             left out in 3.0 s"),
         (StageStarted("load", "Send orders.", 60.0), "== load            Send orders."),
         (StageFinished("load", Ending.PASS, 3.0), "== load            PASS in 3.0 s"),
         (

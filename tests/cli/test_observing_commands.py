@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from rehearsal.cli import main
 from rehearsal.core.verdicts import ExitCode
+
+from tests.servers import running
 
 pytestmark = pytest.mark.enable_socket
 
@@ -62,21 +62,12 @@ class Logs(_Store):
     )
 
 
-@contextmanager
-def _serving(store: type[_Store]) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), store) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A checkout whose stores are on ports of this test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    with _serving(Spans) as traces, _serving(Logs) as logs:
+    stores = [ThreadingHTTPServer(("127.0.0.1", 0), store) for store in (Spans, Logs)]
+    with running(stores[0]) as traces, running(stores[1]) as logs:
         text = (CHECKOUT / "rehearsal.toml").read_text()
         for name, old, new in (("traces", 9411, traces), ("logs", 9428, logs)):
             assert f"\n{name} = {old}" in text

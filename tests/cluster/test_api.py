@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ import pytest
 from rehearsal.cluster.api import KubernetesApi
 from rehearsal.cluster.facts import PodFacts
 from rehearsal.core.errors import EnvironmentNotReadyError
+
+from tests.servers import running
 
 pytestmark = pytest.mark.enable_socket
 
@@ -45,13 +46,9 @@ def server() -> Iterator[Server]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        told.port = http.server_port
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        told.port = port
         yield told
-        http.shutdown()
-        thread.join()
 
 
 @pytest.fixture

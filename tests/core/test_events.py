@@ -66,6 +66,20 @@ def test_step_that_fails_after_it_saw_nothing_to_do_is_failed() -> None:
     assert _finish(seen).outcome is Outcome.FAILED
 
 
+def test_step_that_is_left_out_ends_so_and_lets_the_error_through() -> None:
+    seen: list[Event] = []
+
+    def refused() -> None:
+        with step(seen.append, "image") as at:
+            at.left_out()
+            raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        refused()
+
+    assert _finish(seen).outcome is Outcome.LEFT_OUT
+
+
 def test_step_ends_once() -> None:
     seen: list[Event] = []
 

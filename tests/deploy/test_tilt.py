@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.waiting import wait_until
 from rehearsal.deploy.tilt import Tilt, require_free_port
+
+from tests.servers import running
 
 pytestmark = pytest.mark.enable_socket
 
@@ -198,14 +199,8 @@ def _web_server(headers: dict[str, str]) -> Iterator[int]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(HTTPServer(("127.0.0.1", 0), Page)) as port:
+        yield port
 
 
 def test_a_second_tilt_is_refused() -> None:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +18,8 @@ import yaml
 from rehearsal.core import catalogue, paths
 from rehearsal.supply.optional import Answers
 from rehearsal.supply.supplies import make_supplies
+
+from tests.servers import running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.enable_socket]
 
@@ -114,12 +115,8 @@ class Checkout:
 
 @pytest.fixture
 def registry(request: pytest.FixtureRequest) -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), getattr(request, "param", Registry)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with running(HTTPServer(("127.0.0.1", 0), getattr(request, "param", Registry))) as port:
+        yield port
 
 
 @pytest.fixture

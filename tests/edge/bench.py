@@ -13,13 +13,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from rehearsal.cluster.engine import connect
 from rehearsal.core.waiting import NotYet, wait_until
 from rehearsal.deploy.credentials import Credentials, secret_manifests
+
+from tests import servers
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -62,14 +63,8 @@ class Upstream:
     @contextmanager
     def serving(self) -> Iterator[Upstream]:
         """Serve until the end of the block."""
-        with ThreadingHTTPServer((self.host, 8080), self._handler()) as server:
-            thread = Thread(target=server.serve_forever)
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
+        with servers.running(ThreadingHTTPServer((self.host, 8080), self._handler())):
+            yield self
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         upstream = self

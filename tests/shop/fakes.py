@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import urllib.parse
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,8 @@ from typing import Any
 
 from rehearsal.shop.answers import Answer, Kind, kind_of
 from rehearsal.shop.client import ADMINISTRATOR, Line, NewProduct
+
+from tests.servers import running
 
 PATH = ("PENDING", "RESERVED", "CONFIRMED")
 PASSWORD = "geheim"
@@ -146,17 +147,10 @@ def serving(shop: FakeShop, documents: Mapping[str, object] | None = None) -> It
             self.end_headers()
             self.wfile.write(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.base_url = f"http://127.0.0.1:{server.server_address[1]}"
-    served.token_url = f"{served.base_url}/token"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        served.base_url = f"http://127.0.0.1:{port}"
+        served.token_url = f"{served.base_url}/token"
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def refusing(status: int, retry_after_seconds: float = 0.0) -> Answer:

@@ -25,6 +25,7 @@ from rehearsal.supply.image_engine import (
     PullFailedError,
 )
 
+from tests.servers import running
 from tests.supply.fakes import FakeImages, Recorder, image_recipe, make_supplies
 
 _START_SECONDS = 60.0
@@ -140,11 +141,8 @@ class _Broken(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def broken_registry() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Broken)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), _Broken)) as port:
+        yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -163,12 +161,9 @@ def hanging_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
         do_HEAD = do_GET  # noqa: N815 - the name is the library's
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hanging)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    over.set()
-    server.shutdown()
-    server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Hanging)) as port:
+        yield f"127.0.0.1:{port}"
+        over.set()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rehearsal.core.events import Outcome, StepFinished
 from rehearsal.supply import grafana
 from rehearsal.supply.image_engine import PullFailedError
 from rehearsal.supply.images import LEFT_OUT, FunctionImage
@@ -56,6 +57,7 @@ def test_where_it_cannot_be_pulled_it_is_left_out_and_said(tmp_path: Path) -> No
     supplies = _supplies(tmp_path, _recipe([], refusal="no route"), FakeImages(), recorder)
     assert supplies.image_if_to_be_had("grafana") is None
     assert not supplies.has_optional("grafana")
+    assert [one.outcome for one in recorder.events if isinstance(one, StepFinished)] == [Outcome.LEFT_OUT]
     (said,) = recorder.notices
     assert "no route; `rehearsal supply build grafana` asks again" in said
 

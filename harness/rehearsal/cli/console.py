@@ -28,8 +28,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-_MARKS = {Outcome.DONE: "done", Outcome.UNCHANGED: "unchanged", Outcome.FAILED: "FAILED"}
-_STYLES = {Outcome.DONE: "green", Outcome.UNCHANGED: "dim", Outcome.FAILED: "bold red"}
+_MARKS = {
+    Outcome.DONE: "done",
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.LEFT_OUT: "left out",
+    Outcome.FAILED: "FAILED",
+}
+_STYLES = {
+    Outcome.DONE: "green",
+    Outcome.UNCHANGED: "dim",
+    Outcome.LEFT_OUT: "yellow",
+    Outcome.FAILED: "bold red",
+}
 _NAME_WIDTH = 18  # the longest step name of the common commands
 
 

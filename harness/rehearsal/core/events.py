@@ -29,6 +29,7 @@ class Outcome(StrEnum):
 
     DONE = "done"  # the step changed something
     UNCHANGED = "unchanged"  # the wanted state was there already
+    LEFT_OUT = "left out"  # it could not be done, and the work goes on without it
     FAILED = "failed"
 
 
@@ -198,6 +199,10 @@ class Step:
         """Record that the wanted state was there already."""
         self.outcome, self.detail = Outcome.UNCHANGED, detail
 
+    def left_out(self) -> None:
+        """Record that the work goes on without what this step was for; the error that follows says why."""
+        self.outcome = Outcome.LEFT_OUT
+
     @property
     def seconds(self) -> float:
         """Seconds since the step began."""
@@ -206,12 +211,16 @@ class Step:
 
 @contextmanager
 def step(emit: Emit, name: str, detail: str = "") -> Iterator[Step]:
-    """Frame a piece of work by `StepStarted` and `StepFinished`; an exception ends it as FAILED."""
+    """Frame a piece of work by `StepStarted` and `StepFinished`.
+
+    An exception ends it as FAILED, unless the step was said to be left out.
+    """
     handle = Step(name, emit)
     emit(StepStarted(name, detail))
     try:
         yield handle
     except BaseException:
-        emit(StepFinished(name, Outcome.FAILED, handle.seconds, handle.detail))
+        outcome = handle.outcome if handle.outcome is Outcome.LEFT_OUT else Outcome.FAILED
+        emit(StepFinished(name, outcome, handle.seconds, handle.detail))
         raise
     emit(StepFinished(name, handle.outcome, handle.seconds, handle.detail))

@@ -240,18 +240,23 @@ class Supplies:
             if found := self._found_image(name):
                 return found
             with step(self._emit, f"image {name}", f"{recipe.version}, log {log}") as handle:
-                recipe.make(
-                    ImageContext(
-                        build=BuildContext(name, scratch, scratch, log, handle, self.files),
-                        engine=self.engine,
-                        client=lambda: buildkit.find_client(self._search_path),
-                        bases=bases,
-                        key=key,
-                        tag=pinned_tag(name, key),
-                        labels=labels_of(name, key, "built"),
-                        emit=self._emit,
+                try:
+                    recipe.make(
+                        ImageContext(
+                            build=BuildContext(name, scratch, scratch, log, handle, self.files),
+                            engine=self.engine,
+                            client=lambda: buildkit.find_client(self._search_path),
+                            bases=bases,
+                            key=key,
+                            tag=pinned_tag(name, key),
+                            labels=labels_of(name, key, "built"),
+                            emit=self._emit,
+                        )
                     )
-                )
+                except PullFailedError:
+                    if self._is_optional(name):
+                        handle.left_out()
+                    raise
         return self._found_image(name) or _unlabelled(name)
 
     # Everything.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import pytest
 from rehearsal.contract.fuzzing import hooks
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
+
+from tests.servers import running
 
 CANCEL = "POST /api/orders/{order_id}/cancellation"
 KNOWN = {"product_id": ["tent", "stove"]}
@@ -40,16 +41,9 @@ class Asked:
 def answering(status: int) -> Iterator[Asked]:
     """Have such a service for the length of the block."""
     asked = Asked(status)
-    server = make_server("127.0.0.1", 0, asked)
-    asked.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with running(make_server("127.0.0.1", 0, asked)) as port:
+        asked.url = f"http://127.0.0.1:{port}"
         yield asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

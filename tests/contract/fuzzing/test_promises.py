@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,6 +12,8 @@ import pytest
 from rehearsal.contract.fuzzing.promises import ChangesAreSeen, PagesGoOn
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
+
+from tests.servers import running
 
 PLACE, CANCEL, REMOVE, PUT = (
     "POST /orders",
@@ -42,15 +43,8 @@ def answering(answers: Mapping[str, Any], asked: list[Request]) -> Iterator[str]
         status = content if isinstance(content, int) else 200
         return Response(json.dumps(content), status, content_type="application/json")(environ, start)
 
-    server = make_server("127.0.0.1", 0, application)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with running(make_server("127.0.0.1", 0, application)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def _changed(

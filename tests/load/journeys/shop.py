@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.servers import running
+
 PRICE = 1299
 PRODUCTS = ("p-1", "p-2")
 
@@ -122,14 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(shop: SmallShop) -> Iterator[SmallShop]:
     """Serve a shop on a free port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"shop": shop}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    shop.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    handler = type("Handler", (_Handler,), {"shop": shop})
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
+        shop.url = f"http://127.0.0.1:{port}"
         yield shop
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -18,6 +18,8 @@ from rehearsal.load.weighing.measuring import MOST_IDLE
 from rehearsal.load.weighing.operations import OPERATIONS, REFERENCE_PATH, Goods
 from rehearsal.load.weighing.session import RECORDS, Weighing
 
+from tests.servers import running
+
 pytestmark = pytest.mark.enable_socket
 
 GOODS = Goods("p-1", "sold-out-1", "o-1", "y-1")
@@ -77,16 +79,8 @@ class Shop:
             def do_DELETE(self) -> None:
                 self._answer()
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+            yield f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> Mapping[str, Any] | None:
         """Answer with the one pod that each service has."""
