@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.processes import Completed
 from rehearsal.core.verdicts import ExitCode
-from rehearsal.detection.detecting import fuzzed, seen_of
+from rehearsal.detection.detecting import Deployment, Weighing, fuzzed, seen_of
 from rehearsal.detection.model import Named, Seen
 
 ENDED = Completed(("nox",), 0, 1.0, "1 passed")
@@ -71,3 +73,103 @@ def test_checks_are_named_that_fail_and_those_that_could_not_look() -> None:
 
     assert (seen.named, seen.blind) == ((Named("a.b", "x"),), (Named("a.b", "x"),))
     assert seen.said == "FAIL it is"
+
+
+PROGRAM = """
+import json, pathlib, sys
+here = pathlib.Path.cwd()
+with (here.parent / "asked").open("a") as file:
+    print(here.name, *[word for word in sys.argv[1:] if "/" not in word], file=file)
+if "--write" in sys.argv:
+    pathlib.Path(sys.argv[sys.argv.index("--weights") + 1]).touch()
+verdict = (here / "verdict").read_text()
+if sys.argv[1] == "weigh":
+    check = {"id": "load.cpu", "subject": "GET /x", "verdict": verdict, "sentence": f"it is {verdict}"}
+    print(json.dumps({"verdict": verdict, "checks": [check]}, indent=2))
+    sys.exit({"PASS": 0, "FAIL": 1, "INVALID": 4, "PASS, after ERROR": 3}[verdict])
+sys.exit(3 if verdict == "ERROR" else 0)
+"""
+
+
+def _checkout(folder: Path, name: str, verdict: str) -> Path:
+    """Make a checkout whose own `rehearsal` notes what it was asked, and comes to a verdict."""
+    package = folder / name / "harness" / "rehearsal"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(PROGRAM, "utf-8")
+    (folder / name / "verdict").write_text(verdict, "utf-8")
+    return folder / name
+
+
+def _weighing(folder: Path, *, origin: str = "PASS") -> Weighing:
+    return Weighing(Deployment(_checkout(folder, "origin", origin), folder / "left"))
+
+
+def _asked(folder: Path) -> list[str]:
+    lines = (folder / "asked").read_text("utf-8").splitlines()
+    (folder / "asked").write_text("", "utf-8")
+    return lines
+
+
+def test_a_copy_is_weighed_against_the_checkout_as_it_is(tmp_path: Path) -> None:
+    detector, copy = _weighing(tmp_path), _checkout(tmp_path, "copy", "FAIL")
+
+    seen = detector.look(copy)
+
+    assert seen.named == (Named("load.cpu", "GET /x"),)
+    assert _asked(tmp_path) == [
+        "origin up --ci",
+        "origin weigh --json --weights --write",
+        "copy up --ci",
+        "copy weigh --json --weights",
+    ]
+
+
+def test_the_checkout_is_weighed_once_and_deployed_again_in_the_end(tmp_path: Path) -> None:
+    detector, copy = _weighing(tmp_path), _checkout(tmp_path, "copy", "PASS")
+    detector.look(copy)
+    _asked(tmp_path)
+
+    detector.look(copy)
+    detector.put_back()
+    detector.put_back()
+
+    assert _asked(tmp_path) == ["copy up --ci", "copy weigh --json --weights", "origin up --ci"]
+
+
+def test_what_a_session_weighed_is_not_compared_with_by_the_next(tmp_path: Path) -> None:
+    detector, copy = _weighing(tmp_path), _checkout(tmp_path, "copy", "PASS")
+    detector.look(copy)
+    detector.put_back()
+    _asked(tmp_path)
+
+    detector.look(copy)
+
+    assert "origin weigh --json --weights --write" in _asked(tmp_path)
+
+
+def test_a_checkout_that_cannot_be_weighed_is_no_look(tmp_path: Path) -> None:
+    detector, copy = _weighing(tmp_path, origin="PASS, after ERROR"), _checkout(tmp_path, "copy", "FAIL")
+
+    assert detector.look(copy).exit_code == ExitCode.ENVIRONMENT
+
+
+def test_a_copy_that_cannot_be_deployed_is_an_error_and_taken_away_in_the_end(tmp_path: Path) -> None:
+    detector, copy = _weighing(tmp_path), _checkout(tmp_path, "copy", "ERROR")
+    with pytest.raises(EnvironmentNotReadyError, match="nothing was said"):
+        detector.look(copy)
+    _asked(tmp_path)
+
+    detector.put_back()
+
+    assert _asked(tmp_path) == ["origin up --ci"]
+
+
+def test_a_defect_that_stays_on_the_cluster_is_said(tmp_path: Path) -> None:
+    deployment = Deployment(_checkout(tmp_path, "origin", "ERROR"), tmp_path / "left")
+    deployment.mark()
+
+    with pytest.raises(EnvironmentNotReadyError, match="still has a planted defect"):
+        deployment.put_back()
+    with pytest.raises(EnvironmentNotReadyError, match="still has a planted defect"):
+        deployment.put_back()

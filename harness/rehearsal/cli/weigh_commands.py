@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from rehearsal.cli.cluster_commands import json_option
 from rehearsal.cli.composition import workshop
 from rehearsal.core.verdicts import ExitCode, combine, exit_code_of
 
@@ -17,11 +21,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--write", is_flag=True, help="Commit what is measured: weights.toml is written anew.")
-def weigh(write: bool) -> int:
+@click.option(
+    "--weights",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Compare with this file, or write it, instead of weights.toml: before and after a change.",
+)
+@json_option
+def weigh(write: bool, file: Path | None, as_json: bool) -> int:
     """Measure the CPU time of operations of the deployed shop, which nobody else may use meanwhile.
 
     1 when one costs more than is committed, 4 when it could not be told.
     """
+    if file is not None and not write and not file.exists():
+        raise click.BadParameter(f"{file} is not there; --write makes it", param_hint="--weights")
     with workshop("weigh") as shop:
         from rehearsal.cli.judging_assembly import weighing_of
         from rehearsal.core.locking import exclusive
@@ -30,17 +43,22 @@ def weigh(write: bool) -> int:
         from rehearsal.stages.run_folder import machine
 
         shop.require_deployed()
-        committed = weights.load(shop.paths.root)
+        path = file or shop.paths.root / weights.FILE_NAME
+        committed = weights.load(path)
         folder = shop.paths.logs / "weighing"
         folder.mkdir(parents=True, exist_ok=True)
         enough = (lambda operation, ratios: False) if write else until_clear(committed)
         with exclusive(shop.paths.locks / "e2e.lock", purpose="weigh", emit=shop.emit):
             measured = weighing_of(shop)(folder, enough, lambda text: click.echo(text, err=True))
-        _print(measured, checks := [judge(one, committed, ()) for one in measured])
+        checks = [judge(one, committed, ()) for one in measured]
+        verdict = combine(one.verdict for one in checks)
+        if as_json:
+            click.echo(json.dumps({"verdict": verdict, "checks": [asdict(one) for one in checks]}, indent=2))
+        else:
+            _print(measured, checks)
         if not write:
-            return exit_code_of(combine(one.verdict for one in checks))
-        text = weights.dumps(to_commit(measured), machine())
-        (shop.paths.root / weights.FILE_NAME).write_text(text, encoding="utf-8")
+            return exit_code_of(verdict)
+        path.write_text(weights.dumps(to_commit(measured), machine()), encoding="utf-8")
         return ExitCode.PASS
 
 

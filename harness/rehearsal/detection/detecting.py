@@ -83,25 +83,59 @@ def fuzzed(service: str, runs: Sequence[Mapping[str, Any]], ended: Completed) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsing:
-    """`rehearsal e2e --stages deploy,...`: the copy deployed on the cluster that is there; its report."""
+class Deployment:
+    """What is deployed on the cluster that is there: copies, and in the end the checkout again."""
 
-    stage: str
-    origin: Path  # the checkout that is deployed again in the end
+    origin: Path  # the checkout
     folder: Path
-    cost: Cost = Cost.CLUSTER
 
     @property
     def _mark(self) -> Path:
         """Says that the cluster has a copy on it, also to the session after one that was killed."""
         return self.folder / "to-put-back"
 
-    def look(self, root: Path) -> Seen:
-        """Deploy the copy, run the stage and read the report."""
+    def mark(self) -> None:
+        """Note, before a copy is deployed, that one is."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mark.touch()
+
+    def deploy(self, root: Path) -> None:
+        """Deploy a checkout. Raises EnvironmentNotReadyError when that does not succeed."""
+        log = self.folder / "deploy.log"
+        ended = rehearsal(root, "up", "--ci", timeout_seconds=_RUN_SECONDS, log=log)
+        if not ended.ok:
+            raise EnvironmentNotReadyError(
+                "NOT_DEPLOYED", _last_line(ended.output), hint=f"{log} has what was said."
+            )
+
+    def put_back(self) -> None:
+        """Deploy the checkout again, if a copy was."""
+        if not self._mark.exists():
+            return
+        try:
+            self.deploy(self.origin)
+        except EnvironmentNotReadyError as error:
+            raise EnvironmentNotReadyError(
+                "CLUSTER_HAS_A_DEFECT",
+                f"the cluster still has a planted defect on it: {error.message}",
+                hint="`rehearsal up --ci` deploys this checkout again.",
+            ) from error
+        self._mark.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsing:
+    """`rehearsal e2e --stages deploy,...`: the copy deployed on the cluster that is there; its report."""
+
+    stage: str
+    deployment: Deployment
+    cost: Cost = Cost.CLUSTER
+
+    def look(self, root: Path) -> Seen:
+        """Deploy the copy, run the stage and read the report."""
+        self.deployment.mark()
         before = set(root.glob("runs/*/report.json"))
-        log = self.folder / f"{self.stage}.log"
+        log = self.deployment.folder / f"{self.stage}.log"
         stages = f"deploy,{self.stage}"
         ended = rehearsal(root, "e2e", "--stages", stages, timeout_seconds=_RUN_SECONDS, log=log)
         made = sorted({*root.glob("runs/*/report.json")} - before)
@@ -111,16 +145,44 @@ class Rehearsing:
 
     def put_back(self) -> None:
         """Deploy the checkout again, if a copy was."""
-        if self._mark.exists():
-            log = self.folder / "put-back.log"
-            ended = rehearsal(self.origin, "up", "--ci", timeout_seconds=_RUN_SECONDS, log=log)
-            if not ended.ok:
-                raise EnvironmentNotReadyError(
-                    "CLUSTER_HAS_A_DEFECT",
-                    f"the cluster still has a planted defect on it: {_last_line(ended.output)}",
-                    hint="`rehearsal up --ci` deploys this checkout again.",
-                )
-            self._mark.unlink()
+        self.deployment.put_back()
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """`rehearsal weigh`: CPU time of the copy's operations, against the checkout's in this session."""
+
+    deployment: Deployment
+    cost: Cost = Cost.CLUSTER
+
+    @property
+    def _weights(self) -> Path:
+        return self.deployment.folder / "weights.toml"
+
+    def look(self, root: Path) -> Seen:
+        """Weigh the checkout once, then the copy."""
+        if not self._weights.exists():
+            self.deployment.put_back()
+            self.deployment.deploy(self.deployment.origin)
+            written = self._weigh(self.deployment.origin, "--write")
+            if not written.ok:
+                return Seen(written.returncode, said=_last_line(written.output))
+        self.deployment.mark()
+        self.deployment.deploy(root)
+        ended = self._weigh(root)
+        if ended.returncode not in _LOOKED:
+            return Seen(ended.returncode, said=_last_line(ended.output))
+        return seen_of(ended.returncode, _json(ended.output)["checks"])
+
+    def put_back(self) -> None:
+        """Deploy the checkout again, if a copy was; its weights are of this session alone."""
+        self._weights.unlink(missing_ok=True)
+        self.deployment.put_back()
+
+    def _weigh(self, root: Path, *more: str) -> Completed:
+        log = self.deployment.folder / "weigh.log"
+        arguments = ("weigh", "--json", "--weights", str(self._weights), *more)
+        return rehearsal(root, *arguments, timeout_seconds=_RUN_SECONDS, log=log)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rehearsal.detection.detecting import Detector, Fuzzing, Inspection, Rehearsing
+from rehearsal.detection.detecting import Deployment, Detector, Fuzzing, Inspection, Rehearsing, Weighing
 
 _FUZZED = ("cart", "inventory", "order", "payment", "product")
 _STAGES = ("load", "chaos")
@@ -13,8 +13,10 @@ _STAGES = ("load", "chaos")
 
 def detectors(origin: Path, folder: Path) -> Mapping[str, Detector]:
     """Return all detectors; `folder` is for what they leave, `origin` is the checkout that copies are of."""
+    deployment = Deployment(origin, folder)
     return {
         "inspect": Inspection(),
         **{f"fuzz-{name}": Fuzzing(name, folder) for name in _FUZZED},
-        **{name: Rehearsing(name, origin, folder) for name in _STAGES},
+        **{name: Rehearsing(name, deployment) for name in _STAGES},
+        "weigh": Weighing(deployment),
     }

@@ -13,12 +13,12 @@ GET = "GET /api/orders/{order_id}"
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text(dumps({"order-service": {GET: 9.127}}, 'two "cores"'), "utf-8")
-    found = load(tmp_path)
+    found = load(tmp_path / FILE_NAME)
     assert (found.of("order-service", GET), found.machine) == (9.13, 'two "cores"')
 
 
 def test_without_a_file_there_are_no_weights(tmp_path: Path) -> None:
-    assert load(tmp_path).of("order-service", GET) is None
+    assert load(tmp_path / FILE_NAME).of("order-service", GET) is None
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_without_a_file_there_are_no_weights(tmp_path: Path) -> None:
 def test_file_that_is_not_what_is_written_is_refused(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / FILE_NAME).write_text(text, "utf-8")
     with pytest.raises(ConfigurationError, match=why):
-        load(tmp_path)
+        load(tmp_path / FILE_NAME)

@@ -112,11 +112,8 @@ def deployed() -> tuple[Family, ...]:
             "cpu-regression",
             "load",
             "30 % more CPU for POST /api/orders",
-            "load",
-            Deployed(
-                PATCHES / "order-cpu.patch",
-                Cause(frozenset({"load.cpu", "load.latency", "load.slo"}), (_PLACE,)),
-            ),
+            "weigh",
+            Deployed(PATCHES / "order-cpu.patch", Cause(frozenset({"load.cpu"}), ("order-service", _PLACE))),
         ),
         Family(
             "no-inbox",

@@ -46,12 +46,11 @@ class Weights(BaseModel):
         return self.weights.get(service, {}).get(key)
 
 
-def load(root: Path) -> Weights:
-    """Read and check the weights of a checkout; without a file there are none.
+def load(path: Path) -> Weights:
+    """Read and check weights; without a file there are none.
 
     Raises ConfigurationError for a file that is not what `rehearsal weigh` writes.
     """
-    path = root / FILE_NAME
     if not path.exists():
         return Weights(machine="", weights={})
     try:
@@ -59,7 +58,7 @@ def load(root: Path) -> Weights:
     except (OSError, ValueError) as error:
         said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise ConfigurationError(
-            "WEIGHTS_INVALID", f"{FILE_NAME} is not valid: {said}", hint=f"`{RENEW}` writes it anew."
+            "WEIGHTS_INVALID", f"{path.name} is not valid: {said}", hint=f"`{RENEW}` writes it anew."
         ) from error
 
 
