@@ -23,9 +23,12 @@ _IMAGES = Path(__file__).resolve().parent.parent / "images"
 _READY_TIMEOUT_SECONDS = 300.0
 _POLL_SECONDS = 0.05
 _IDLE_SECONDS = 10.0  # after this a JVM has stopped loading classes
-_DATABASE = "bench-images-database"
+_NETWORK = "bench-images"
+_DATABASE = f"{_NETWORK}-database"
 _PASSWORD = "bench"  # noqa: S105 - of a container that lives for this run, without a published port
 
+# They start with a configuration of the stack's only, which is mounted there.
+_CONFIGURED = frozenset({"alertmanager", "collector", "exporters", "prometheus-server"})
 # What an image cannot start without.
 _ENVIRONMENT = {
     "postgres": {"POSTGRES_PASSWORD": _PASSWORD},
@@ -63,17 +66,19 @@ class Measurement:
 
 def docker(*arguments: str) -> str:
     """Run one docker command and return what it prints."""
-    done = subprocess.run([_DOCKER, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([_DOCKER, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
-def measure(folder: Path, network: str) -> Measurement:
+def measure(folder: Path) -> Measurement:
     """Start the image twice, and read what it used."""
     declared = tomllib.loads((folder / "image.toml").read_text(encoding="utf-8"))
     image = f"rehearsal/{declared['name']}:{declared['version']}"
     load = os.getloadavg()[0]
-    name = f"bench-images-{declared['name']}"
-    docker("create", "--name", name, "--network", network, *options(declared), image)
+    name = f"{_NETWORK}-{declared['name']}"
+    docker("create", "--name", name, "--network", _NETWORK, *options(declared), image)
     try:
         first_seconds, _ = start(name)
         docker("stop", name)
@@ -116,9 +121,18 @@ def wait_healthy(name: str) -> None:
     command = probe[1:] if probe[0] == "CMD" else ["sh", "-c", probe[1]]
     deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
     while subprocess.run([_DOCKER, "exec", name, *command], capture_output=True, check=False).returncode:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{name} is not ready:\n{docker('logs', '--tail', '20', name)}")
+        has_ended = docker("inspect", "--format", "{{.State.Running}}", name) == "false"
+        if has_ended or time.monotonic() > deadline:
+            raise SystemExit(f"{name} is not ready:\n{logs(name)}")
         time.sleep(_POLL_SECONDS)
+
+
+def logs(name: str) -> str:
+    """Return the last lines that a container wrote."""
+    done = subprocess.run(
+        [_DOCKER, "logs", "--tail", "20", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    return done.stdout.decode("utf-8", "replace")
 
 
 def processes(name: str) -> list[int]:
@@ -159,24 +173,32 @@ def main(names: list[str]) -> None:
     """Measure the named images, or all that run."""
     folders = [path.parent for path in sorted(_IMAGES.glob("*/image.toml"))]
     wanted = [folder for folder in folders if folder.name in names or (not names and _runs(folder))]
-    network = "bench-images"
-    docker("network", "create", network)
+    clear()  # what a killed one has left
+    docker("network", "create", _NETWORK)
     try:
-        settings = ["--name", _DATABASE, "--network", network, "--env", f"POSTGRES_PASSWORD={_PASSWORD}"]
+        settings = ["--name", _DATABASE, "--network", _NETWORK, "--env", f"POSTGRES_PASSWORD={_PASSWORD}"]
         docker("run", "--detach", *settings, "rehearsal/postgres:15")
         wait_healthy(_DATABASE)
         print("| image | MB whole / own | first start s | again s | CPU s | RSS / PSS idle MiB | host load |")
         print("|---|---|---|---|---|---|---|")
         for folder in wanted:
-            print(measure(folder, network).row(), flush=True)
+            print(measure(folder).row(), flush=True)
     finally:
-        subprocess.run([_DOCKER, "rm", "-f", "-v", _DATABASE], capture_output=True, check=False)
-        docker("network", "rm", network)
+        clear()
+
+
+def clear() -> None:
+    """Remove this program's containers and network, whichever are there."""
+    found = docker("ps", "--all", "--quiet", "--filter", f"name=^{_NETWORK}-").split()
+    if found:
+        docker("rm", "--force", "--volumes", *found)
+    if docker("network", "ls", "--quiet", "--filter", f"name=^{_NETWORK}$"):
+        docker("network", "rm", _NETWORK)
 
 
 def _runs(folder: Path) -> bool:
     declared = tomllib.loads((folder / "image.toml").read_text(encoding="utf-8"))
-    return "probe" in declared
+    return "probe" in declared and folder.name not in _CONFIGURED
 
 
 if __name__ == "__main__":
