@@ -28,7 +28,7 @@ _DATABASE = f"{_NETWORK}-database"
 _PASSWORD = "bench"  # noqa: S105 - of a container that lives for this run, without a published port
 
 # They start with a configuration of the stack's only, which is mounted there.
-_CONFIGURED = frozenset({"alertmanager", "collector", "exporters", "prometheus-server"})
+_CONFIGURED = frozenset({"alertmanager", "collector", "exporters", "nginx", "prometheus-server"})
 # What an image cannot start without.
 _ENVIRONMENT = {
     "postgres": {"POSTGRES_PASSWORD": _PASSWORD},
