@@ -85,7 +85,8 @@ if "--write" in sys.argv:
 verdict = (here / "verdict").read_text()
 if sys.argv[1] == "weigh":
     check = {"id": "load.cpu", "subject": "GET /x", "verdict": verdict, "sentence": f"it is {verdict}"}
-    print(json.dumps({"verdict": verdict, "checks": [check]}, indent=2))
+    more = [{**check, "subject": f"GET /{n}", "verdict": "PASS"} for n in range(100)]
+    print(json.dumps({"verdict": verdict, "checks": [check, *more]}, indent=2))
     sys.exit({"PASS": 0, "FAIL": 1, "INVALID": 4, "PASS, after ERROR": 3}[verdict])
 sys.exit(3 if verdict == "ERROR" else 0)
 """

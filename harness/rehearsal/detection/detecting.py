@@ -180,9 +180,12 @@ class Weighing:
         self.deployment.put_back()
 
     def _weigh(self, root: Path, *more: str) -> Completed:
-        log = self.deployment.folder / "weigh.log"
         arguments = ("weigh", "--json", "--weights", str(self._weights), *more)
-        return rehearsal(root, *arguments, timeout_seconds=_RUN_SECONDS, log=log)
+        # All of its output: with a log only the end would be kept.
+        ended = rehearsal(root, *arguments, timeout_seconds=_RUN_SECONDS)
+        with (self.deployment.folder / "weigh.log").open("a", encoding="utf-8") as log:
+            log.write(ended.output)
+        return ended
 
 
 @dataclass(frozen=True, slots=True)
