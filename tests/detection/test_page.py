@@ -36,13 +36,31 @@ def test_summary_counts_each_outcome_and_the_mean_of_all() -> None:
 
 
 def test_defect_that_was_found_is_shown_with_what_named_it() -> None:
-    assert "| one | one line | line 3 | reader | some.check file; other \\| check | 0.50 | 2 |" in table(
-        [CLEAN, FOUND], FAMILIES
+    text = table([CLEAN, FOUND], FAMILIES)
+
+    assert (
+        "| one | one line | line 3 | reader | some.check file; other \\| check | 0.50 | 2 | 0123456" in text
     )
 
 
 def test_defect_that_was_missed_stands_out() -> None:
     assert "| **missed**: all is well | 0.00 |" in table([CLEAN, MISSED], FAMILIES)
+
+
+def test_rows_are_in_the_order_of_the_families_and_say_their_commits() -> None:
+    own = replace(MISSED, commit="fedcba9876", seed="fedcba9876")
+
+    lines = [line for line in table([own, CLEAN, FOUND], FAMILIES).splitlines() if line.startswith("| ")]
+
+    assert [line.split(" | ")[0].strip("| ") for line in lines if "line 3" in line] == ["one", "two"]
+    assert [line for line in lines if line.endswith("| fedcba9 |")]
+
+
+def test_a_family_that_is_gone_or_was_never_looked_for_has_no_row() -> None:
+    text = table([replace(FOUND, family="gone"), FOUND], FAMILIES)
+
+    assert "gone" not in text
+    assert text.startswith("1 defects planted")
 
 
 def test_table_takes_its_place_in_the_page(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ _COSTS = ("document", "service", "cluster")
 @click.option("--cost", "costs", multiple=True, type=click.Choice(_COSTS), help="Only what takes this.")
 @click.option("--seed", metavar="S", default="", help="Draw the places from S instead of the commit's hash.")
 @click.option("--list", "only_list", is_flag=True, help="List the families and end.")
-@click.option("--write", is_flag=True, help="Put the table into docs/reference/detection.md.")
+@click.option(
+    "--write", is_flag=True, help="Put the newest trial of every family into docs/reference/detection.md."
+)
 def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_list: bool, write: bool) -> int:
     """Plant defects in a copy of this commit, look for each, and score what was named.
 
@@ -57,7 +59,8 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
         with exclusive(shop.paths.locks / "detection.lock", purpose="detection", emit=shop.emit):
             done = session.run(chosen)
         if write:
-            page.replace(root / page.PAGE, page.table(done, chosen))
+            known_trials = trials.newest(trials.read(root / trials.LOG)).values()
+            page.replace(root / page.PAGE, page.table(list(known_trials), families(seed or commit)))
         click.echo(page.summary(done))
         return _exit_code(done)
 

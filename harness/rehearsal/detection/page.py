@@ -30,21 +30,23 @@ def summary(trials: Sequence[Trial]) -> str:
 
 
 def table(trials: Sequence[Trial], families: Iterable[Family]) -> str:
-    """Return the trials as Markdown: how they were drawn, each defect, each control."""
-    by_name = {one.name: one for one in families}
-    planted = [one for one in trials if not one.is_control]
-    controls = [one for one in trials if one.is_control]
-    first = trials[0]
+    """Return the trials as Markdown: each defect in the order of `families`, each control.
+
+    They may be of several commits: a row says its own, of which its place was drawn unless a seed was given.
+    """
+    by_name = {one.family: one for one in trials if not one.is_control}
+    planted = [(by_name[one.name], one) for one in families if one.name in by_name]
+    controls = sorted((one for one in trials if one.is_control), key=lambda one: one.detector)
     lines = [
-        f"Commit {first.commit[:_SHORT]}, seed {first.seed[:_SHORT]}. {summary(trials)}.",
+        f"{summary([one for one, _ in planted])}.",
         "",
-        "| defect | magnitude | planted in | found by | named | score | s |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(_row(one, by_name[one.family]) for one in planted),
+        "| defect | magnitude | planted in | found by | named | score | s | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(one, family) for one, family in planted),
         "",
-        "| looked at unbroken | outcome | s |",
-        "| --- | --- | --- |",
-        *(f"| {one.detector} | {one.outcome} {_text(one.said)} | {one.seconds:.0f} |" for one in controls),
+        "| looked at unbroken | outcome | s | commit |",
+        "| --- | --- | --- | --- |",
+        *(f"| {one.detector} | {_outcome(one)} | {one.seconds:.0f} | {_of(one)} |" for one in controls),
     ]
     return "\n".join(lines) + "\n"
 
@@ -73,8 +75,18 @@ def _row(one: Trial, family: Family) -> str:
         named,
         f"{one.score:.2f}",
         f"{one.seconds:.0f}",
+        _of(one),
     )
     return f"| {' | '.join(map(_text, cells))} |"
+
+
+def _outcome(one: Trial) -> str:
+    return _text(f"{one.outcome}: {one.said}" if one.said else one.outcome)
+
+
+def _of(one: Trial) -> str:
+    seed = "" if one.seed == one.commit else f", seed {one.seed[:_SHORT]}"
+    return f"{one.commit[:_SHORT]}{seed}"
 
 
 def _text(cell: str) -> str:

@@ -63,6 +63,11 @@ def latest(trials: Iterable[Trial], *, tree: str, seed: str) -> dict[tuple[str, 
     return {(one.family, one.detector): one for one in trials if (one.tree, one.seed) == (tree, seed)}
 
 
+def newest(trials: Iterable[Trial]) -> dict[tuple[str, str], Trial]:
+    """Return the last trial of each family and detector, whatever its tree."""
+    return {(one.family, one.detector): one for one in trials}
+
+
 def _trial(log: Path, number: int, content: Any) -> Trial:
     try:
         lists = {name: tuple(content[name]) for name in ("named", "blind")}
