@@ -4,8 +4,8 @@
 
 Each of the two generations is built in order, on its own predecessors, so that what a base changes shows
 above it; both stand on the same Debian base. Where layers differ, the files in them that differ are named.
-Ends with 1 if anything differs but what images/README.md names: archives of loaded classes (`*.jsa`) and the
-classes that Quarkus writes. The new images are removed again.
+Ends with 1 if anything differs but archives of loaded classes (`*.jsa`, see images/README.md). The new images
+are removed again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,7 @@ _BASE = moving_tag(DEBIAN, "bookworm")
 _GENERATIONS = ("rebuild-1", "rebuild-2")
 # Only built, for others to stand on; what runs gets files of theirs, and none of their layers.
 _STAGES = frozenset({"jdk", "python-build"})
-_VARYING = (
-    ".jsa",  # made by a run of the server, whose threads load classes in no fixed order
-    "-bytecode.jar",  # Quarkus' augmentation writes recorded steps in no fixed order
-)
+_ARCHIVE = ".jsa"  # made by a run of the server, whose threads load classes in no fixed order
 _SHOWN_FILES = 8  # a layer that differs at all mostly differs in one place
 
 
@@ -54,7 +51,7 @@ def main(names: Sequence[str]) -> int:
             below = len(client.images.get(_BASE).attrs["RootFS"]["Layers"])
             equal = [one == other for one, other in zip(*layers, strict=True)]
             files = {} if all(equal) else differences(client, recipe.name, equal)
-            differs = differs or not all(may_vary(path, files) for path in files)
+            differs = differs or not all(is_archive(path, files) for path in files)
             row = (recipe.name, str(len(equal) - below), str(sum(equal[below:])), summary(files))
             print("| " + " | ".join(row) + " |", flush=True)
     finally:
@@ -114,12 +111,12 @@ def differences(client: DockerClient, name: str, equal: Sequence[bool]) -> dict[
     return {path: what_differs(first.get(path), second.get(path)) for path in paths}
 
 
-def may_vary(path: str, files: Mapping[str, str]) -> bool:
-    """Say whether a difference is one that no build can avoid, or the time of its folder."""
+def is_archive(path: str, files: Mapping[str, str]) -> bool:
+    """Say whether a difference is that of an archive of loaded classes, or its folder's time."""
     holds_one = any(
-        PurePosixPath(other).parent == PurePosixPath(path) for other in files if other.endswith(_VARYING)
+        PurePosixPath(other).parent == PurePosixPath(path) for other in files if other.endswith(_ARCHIVE)
     )
-    return path.endswith(_VARYING) or (holds_one and files[path] == "time")
+    return path.endswith(_ARCHIVE) or (holds_one and files[path] == "time")
 
 
 def summary(files: Mapping[str, str]) -> str:

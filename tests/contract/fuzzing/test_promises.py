@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +30,8 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     PUT: {"read": "/cart", "having": {"items": "id"}},
 }
 LIST = "GET /orders"
+
+CHECKOUT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.enable_socket
 
@@ -154,3 +158,22 @@ def test_lists_are_followed_so_often_and_no_further() -> None:
             check.after_response(None, _answer(f"{url}/orders", _page("a", cursor="c"), 200), _case(LIST))
 
     assert len(asked) == 40
+
+
+@pytest.mark.parametrize("service", ["cart", "inventory", "order", "payment", "product"])
+def test_what_a_service_s_configuration_names_is_in_its_document(service: str) -> None:
+    """A name that is not there would never be looked at, and nobody would notice."""
+    text = (CHECKOUT / "services" / service / "contract" / "schemathesis.toml").read_text("utf-8")
+    document = json.loads(
+        (CHECKOUT / "contract-tests" / "openapi" / f"{service}-service.json").read_text("utf-8")
+    )
+    known = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
+    checks = tomllib.loads(text)["checks"]
+
+    changes = checks.get("ChangesAreSeen", {}).get("changes", {})
+    lists = checks.get("PagesGoOn", {}).get("lists", {})
+    strangers = checks.get("StrangersChangeNothing", {}).get("operations", [])
+    reads = {f"GET {one['read']}" for one in changes.values() if one["read"] != "Location"}
+
+    assert changes or lists
+    assert {*changes, *lists, *strangers, *reads} - known == set()
