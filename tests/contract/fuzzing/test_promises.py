@@ -125,6 +125,11 @@ def test_what_changed_nothing_or_is_not_named_is_not_read(label: str, status: in
     assert _changed(label, {}, {}, status=status) == []
 
 
+def test_a_success_that_says_no_place_to_read_is_found() -> None:
+    with pytest.raises(AssertionError, match="no Location"):
+        ChangesAreSeen(CHANGES).after_response(None, _answer("http://127.0.0.1:9/x", {}, 201), _case(PLACE))
+
+
 def test_a_read_that_is_refused_says_nothing() -> None:
     _changed(PLACE, {"/orders/7": 429}, {"lines": [1]})
 

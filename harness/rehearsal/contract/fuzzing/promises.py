@@ -97,6 +97,8 @@ def _place(read: str, response: Any, case: Any) -> str:
     if read == _LOCATION:
         # schemathesis' own answers have a list for each header, those of requests a string.
         value = response.headers.get(_LOCATION) or response.headers.get(_LOCATION.lower()) or ""
+        if not value:
+            raise AssertionError("it succeeded, and names no Location to read what it made")
         return str(value[0] if isinstance(value, list) else value)
     named = {name: quote(str(value), safe="") for name, value in (case.path_parameters or {}).items()}
     return read.format_map(named)
