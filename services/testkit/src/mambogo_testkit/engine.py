@@ -181,6 +181,7 @@ def _remove_network(client: docker.DockerClient, name: str) -> None:
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:
+    """Remove a container; when this returns it is gone, whoever removed it, and its network can go too."""
     try:
         client.containers.get(container).remove(force=True, v=True)
     except docker.errors.NotFound:
@@ -188,3 +189,5 @@ def _remove(client: docker.DockerClient, container: str) -> None:
     except docker.errors.APIError as error:
         if "already in progress" not in str(error):
             raise
+        with contextlib.suppress(docker.errors.NotFound):
+            client.containers.get(container).wait(condition="removed")
