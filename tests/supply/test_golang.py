@@ -162,6 +162,18 @@ def test_no_committed_module_leaves_a_hash_to_the_checksum_database() -> None:
         assert missing == set()
 
 
+def test_coredns_has_every_plugin_that_a_corefile_of_ours_or_of_kubeadm_names() -> None:
+    program = (ROOT / "kind" / "toolchain" / "coredns" / "main.go").read_text()
+    built = set(re.findall(r"coredns/plugin/(\w+)", program))
+    manifest = (ROOT / "kind" / "addons" / "coredns.yaml").read_text()
+    corefile = re.search(r"Corefile: \|\n(.*?)^---", manifest, re.DOTALL | re.MULTILINE)
+    assert corefile
+    named = set(re.findall(r"^ {8}(\w+)", corefile[1], re.MULTILINE)) - {"prometheus"}
+    assert named >= {"errors", "health", "kubernetes", "reload"}
+    # `prometheus` is the package metrics; outside_names() answers by template or forward, kubeadm adds loop.
+    assert named | {"metrics", "template", "forward", "loop"} <= built
+
+
 def test_each_program_says_its_own_version(tmp_path: Path) -> None:
     versions = catalogue.load(ROOT).versions
     targets = kubernetes_recipe(tmp_path, versions, Toolchain(None)).targets

@@ -145,7 +145,7 @@ def coredns_recipe(module: Path, versions: Versions, toolchain: Toolchain) -> Go
         name="coredns",
         version=versions.coredns,
         module=module,
-        targets=(Target({"github.com/coredns/coredns": "coredns"}, {}),),
+        targets=(Target({"rehearsal.local/coredns": "coredns"}, {}),),
         toolchain=toolchain,
         disk_bytes=_COREDNS_DISK_BYTES,
     )
