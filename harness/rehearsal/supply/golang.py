@@ -191,7 +191,8 @@ def build_command(
     stamped = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in stamps.items())])
     place = f"{output}/" if output.is_dir() else str(output)
     tagged = ["-tags", ",".join(tags)] if tags else []
-    return [str(go), "build", "-v", "-trimpath", *_NO_DWARF, "-ldflags", stamped, *tagged, "-o", place, *packages]
+    options = ["-v", "-trimpath", *_NO_DWARF, "-ldflags", stamped, *tagged, "-o", place]
+    return [str(go), "build", *options, *packages]
 
 
 def default_name(package: str) -> str:
