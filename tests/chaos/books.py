@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from rehearsal.chaos.proving.collecting import Row
+from rehearsal.chaos.proving.collecting import CONSUMERS, Row
 
 PRODUCT = "product-1"
 PRICE_MINOR = 1299
@@ -19,7 +19,7 @@ TIME_NS = 1_767_225_600_000_000_000
 
 @dataclass
 class Books:
-    """`Readers`, filled by a test."""
+    """`Source`, filled by a test."""
 
     orders: list[list[Any]] = field(default_factory=list)
     keys: list[list[Any]] = field(default_factory=list)
@@ -29,6 +29,7 @@ class Books:
     events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     entries: list[Mapping[str, Any]] = field(default_factory=list)
     stock: dict[str, dict[str, int]] = field(default_factory=dict)
+    inboxes: dict[str, list[list[str]]] = field(default_factory=dict)  # by database
     waiting: int = 0  # records that nobody has taken yet
 
     def enter(
@@ -63,6 +64,9 @@ class Books:
         event = {"id": id_, "type": f"com.mambogo.order.{_STEPS[state]}.v1", "time": time, "data": data}
         self.outbox.append(["orders", id_])
         self.events.append(("orders", event))
+        for consumer in CONSUMERS.values():
+            if event["type"] in consumer.types:
+                self.inboxes.setdefault(consumer.database, []).append([id_])
 
     def rows(self, service: str, query: str) -> Sequence[Row]:
         """Answer by the table that a query reads."""
@@ -75,6 +79,7 @@ class Books:
             "orders": self.orders, "idempotency": self.keys, "price": prices, "stock": stock,
             "movement": self.movements, "payment": self.payments, "order_refunds": [],
             "outbox": self.outbox if service == "order" else [],
+            "inbox": self.inboxes.get(service, []),
         }  # fmt: skip
         return tables[table]
 

@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.chaos.injecting import OWN_LABEL, Kind, Workload
+from rehearsal.chaos.injecting import OWN_LABEL, Injector, Kind, Workload
+from rehearsal.core.ledger import Ledger
 
+INVENTORY = Workload("mambogo-production", "inventory-service")
 ORDERS = Workload("mambogo-production", "order-service")
 BROKER = Workload("mambogo-managed", "kafka", Kind.STATEFUL_SET)
+
+
+@dataclass
+class FakeDatabases:
+    """`Databases`: which of them let nobody in."""
+
+    refusing: set[str] = field(default_factory=set)
+
+    def refuse(self, database: str) -> None:
+        """Close a database."""
+        self.refusing.add(database)
+
+    def admit(self, database: str) -> None:
+        """Open it again."""
+        self.refusing.discard(database)
 
 
 @dataclass
@@ -73,3 +90,8 @@ class FakeCluster:
                     "status": {"conditions": [{"type": "Ready", "status": "True"}]},
                 }
             )
+
+
+def injector_on(cluster: FakeCluster, ledger: Ledger, databases: FakeDatabases | None = None) -> Injector:
+    """Return what makes faults on it."""
+    return Injector(cluster, ledger, databases or FakeDatabases())

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from rehearsal.chaos import experiment as experiments
+from rehearsal.chaos import injecting
 from rehearsal.chaos.auditing import read_lists
 from rehearsal.chaos.experiment import Experiment
-from rehearsal.chaos.injecting import Extent, Injector
+from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.judging import judge
 from rehearsal.core.checks import Check
 from rehearsal.core.ledger import Ledger
@@ -21,7 +22,7 @@ from rehearsal.shop import history
 from rehearsal.shop.answers import Answer
 from rehearsal.shop.history import History
 
-from tests.chaos.fakes import BROKER, ORDERS, FakeCluster
+from tests.chaos.fakes import BROKER, INVENTORY, ORDERS, FakeCluster, injector_on
 from tests.load.flows import PLAN
 from tests.shop.fakes import SILENT, FakeShop, refusing
 
@@ -51,7 +52,7 @@ def _run(
 ) -> Mapping[str, Check]:
     asked = shop or FakeShop()
     plan = replace(_PLAN, patience_seconds=patience, end_seconds=end)
-    injector = Injector(cluster or FakeCluster(looks_until_back=6), Ledger(folder / "ledger"))
+    injector = injector_on(cluster or FakeCluster(looks_until_back=6), Ledger(folder / "ledger"))
 
     async def run() -> list[Check]:
         before = await read_lists(asked, plan.users)
@@ -204,3 +205,29 @@ def test_outage_that_does_not_end_is_no_recovery(tmp_path: Path) -> None:
 
     # Nobody wants replicas any more, so there are as many as are wanted.
     assert checks["chaos.recovery"].verdict is Verdict.FAIL
+
+
+CUT_OFF = replace(EXPERIMENT, workload=INVENTORY, outage_seconds=0.6, database="inventory")
+
+
+@pytest.fixture
+def _node_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injecting, "_NODE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("_node_is_quick")
+def test_service_that_stands_the_loss_of_its_database_gives_no_finding(tmp_path: Path) -> None:
+    checks = _run(tmp_path, cluster=FakeCluster(looks_until_back=3), experiment=CUT_OFF)
+
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+    title = "kill all of inventory-service after 0.6 s without its database"
+    assert checks["chaos.injected"].subject == title
+
+
+@pytest.mark.usefixtures("_node_is_quick")
+def test_cut_off_service_that_is_not_killed_never_passes(tmp_path: Path) -> None:
+    quick = replace(CUT_OFF, recovery_seconds=0.4)
+    checks = _run(tmp_path, cluster=FakeCluster(ignores_deletes=True), experiment=quick)
+
+    assert _failed(checks) == []
+    assert {"chaos.injected", "chaos.recovery", *AUDIT} <= _invalid(checks)

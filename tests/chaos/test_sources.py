@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from rehearsal.chaos import topics
+from rehearsal.chaos.postgres import Postgres
 from rehearsal.chaos.sources import ClusterSource
 from rehearsal.chaos.topics import Topics
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -22,7 +23,8 @@ def _source(folder: Path, script: str = "exit 1", url: str = "http://127.0.0.1:9
     program = folder / "kubectl"
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
-    return ClusterSource(program, folder / "kubeconfig", "kind-mambogo", Topics("127.0.0.1:9"), url)
+    postgres = Postgres(program, folder / "kubeconfig", "kind-mambogo")
+    return ClusterSource(postgres, Topics("127.0.0.1:9"), url)
 
 
 def test_rows_keep_their_types_and_order(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rehearsal.chaos.checks import AUDIT, CHECKS
 from rehearsal.chaos.experiment import Experiment
-from rehearsal.chaos.injecting import Extent, Injector
+from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.proving.collecting import Row
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
@@ -36,7 +36,7 @@ from rehearsal.stages.load import LoadStage
 from rehearsal.stages.room import Room
 
 from tests.chaos.books import Books
-from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.chaos.fakes import ORDERS, FakeCluster, injector_on
 from tests.contract.test_smoke import GuardedShop
 from tests.load.autoscaling.objects import Breathing
 from tests.load.journeys.plans import LOGIN, PLAN, good
@@ -213,7 +213,7 @@ def _chaos(
     books: Books | None = None,
     **bounds: float,
 ) -> None:
-    injector = Injector(FakeCluster(), Ledger(room.run / "ledger"))
+    injector = injector_on(FakeCluster(), Ledger(room.run / "ledger"))
     experiments = [Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, least_seconds=0.1) for one in extents]
     end = bounds.get("end_seconds", 60.0)
     ChaosStage(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rehearsal.chaos.experiment import Experiment
-from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Extent, Injector, WorkloadUndo
+from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Extent, WorkloadUndo
 from rehearsal.chaos.proving.collecting import Row
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import CheckFinished, Event, StageFinished
@@ -26,7 +26,7 @@ from rehearsal.stages.room import Stage
 from rehearsal.stages.running import Runner
 
 from tests.chaos.books import Books
-from tests.chaos.fakes import ORDERS, FakeCluster
+from tests.chaos.fakes import ORDERS, FakeCluster, injector_on
 from tests.contract.test_smoke import GuardedShop
 from tests.load.autoscaling.objects import FakeReader
 from tests.stages.planted_run import FACTS
@@ -82,7 +82,7 @@ def bench(tmp_path: Path) -> Bench:
 def _chaos(bench: Bench, cluster: FakeCluster, *, rate_per_second: float = 20.0) -> ChaosStage:
     shop = GuardedShop()
     experiment = Experiment("kill", ORDERS, Extent.ALL, 1.2, recovery_seconds=0.6, least_seconds=0.4)
-    injector = Injector(cluster, Ledger(bench.folder / "ledger"))
+    injector = injector_on(cluster, Ledger(bench.folder / "ledger"))
     bench.undoers[WORKLOAD_ENTRY] = WorkloadUndo(injector)
     # Books would judge a shop in memory, which sells one product only; broken here is the harness.
     return ChaosStage(lambda: _opened(shop), injector, (experiment,), rate_per_second, 60.0, Closed)

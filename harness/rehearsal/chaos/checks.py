@@ -24,5 +24,6 @@ AUDIT = {
     "I9": CheckKind("chaos.keys", "A key stands for one request and one order", Severity.HIGH),
     "I10": CheckKind("chaos.reads", "What was acknowledged is read", Severity.HIGH),
     "I13": CheckKind("chaos.last_unit", "The last unit is sold once", Severity.CRITICAL),
+    "I14": CheckKind("chaos.taken", "What a consumer acknowledged it has taken", Severity.CRITICAL),
 }
 CHECKS = (CONTROL, INJECTED, TRAFFIC, RECOVERY, LOST, DOUBLED, STUCK, *AUDIT.values())

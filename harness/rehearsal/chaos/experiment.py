@@ -25,6 +25,7 @@ class Experiment:
     control_seconds: float  # of the flow before the fault: the shop must be well then
     recovery_seconds: float  # how long the way back may take
     outage_seconds: float = 0.0  # how long all pods stay away; 0: they are killed, and may come back at once
+    database: str = ""  # what refuses the pods for that long; they are killed at its end
     # What a killed pod leaves behind, stale addresses and half-open connections, outlives its replacement: so
     # long is watched, however fast that is there.
     least_seconds: float = 5.0
@@ -39,9 +40,10 @@ class Experiment:
     @property
     def title(self) -> str:
         """What is done, in words."""
-        if self.outage_seconds:
-            return f"{self.outage_seconds:g} s without {self.workload.name}"
-        return f"kill {self.extent} of {self.workload.name}"
+        kill, outage = f"kill {self.extent} of {self.workload.name}", f"{self.outage_seconds:g} s without"
+        if self.database:
+            return f"{kill} after {outage} its database"
+        return f"{outage} {self.workload.name}" if self.outage_seconds else kill
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
 
 
 def _begin(experiment: Experiment, injector: Injector) -> Kill:
+    if experiment.database:
+        return injector.cut_off(experiment.workload, experiment.database)
     if experiment.outage_seconds:
         return injector.stop(experiment.workload)
     return injector.kill(experiment.workload, experiment.extent)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from time import sleep
 from typing import Any, Protocol
 
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
@@ -17,6 +18,8 @@ from rehearsal.core.waiting import NotYet, wait_until
 
 OWN_LABEL = ("app.kubernetes.io/part-of", "mambogo-rehearsal")
 WORKLOAD_ENTRY = "workload"
+# The API forgets a pod that is deleted without grace at once; its node ends the processes a moment later.
+_NODE_SECONDS = 5.0
 _WHOLE_SECONDS = 240.0  # images are on the node; what takes longer does not come back by itself
 
 
@@ -31,6 +34,16 @@ class PodApi(Protocol):
 
     def scale(self, path: str, replicas: int) -> None:
         """Set how many replicas an object is to have."""
+
+
+class Databases(Protocol):
+    """What keeps the services' databases."""
+
+    def refuse(self, database: str) -> None:
+        """Let nobody into a database, and end who is in it."""
+
+    def admit(self, database: str) -> None:
+        """Let everybody in again; harmless when the database is open."""
 
 
 class Extent(StrEnum):
@@ -79,14 +92,16 @@ class Kill:
     victims: tuple[Pod, ...]
     entry: Entry
     replicas: int | None = None  # what is to come back, where the workload was scaled down
+    database: str = ""  # what refuses the workload, which is to be killed before it is let in again
 
 
 @dataclass(frozen=True, slots=True)
 class Injector:
-    """Kills pods without grace, and knows when a workload is whole again."""
+    """Kills pods without grace, takes away what they need, and knows when a workload is whole again."""
 
     api: PodApi
     ledger: Ledger
+    databases: Databases
 
     def pods(self, workload: Workload) -> tuple[Pod, ...]:
         """Return the workload's pods that are there."""
@@ -128,10 +143,34 @@ class Injector:
         self._delete(workload, victims)
         return Kill(workload, victims, entry, replicas)
 
+    def cut_off(self, workload: Workload, database: str) -> Kill:
+        """Take a workload's database away until `restore`, which also kills its pods; raises as `kill` does.
+
+        What a pod has taken in hand meanwhile must not be lost with it.
+        """
+        victims = tuple(self._ready(workload))
+        entry = self.ledger.enter(
+            WORKLOAD_ENTRY,
+            f"{workload.name} without its database {database}",
+            namespace=workload.namespace,
+            name=workload.name,
+            collection=workload.kind,
+            database=database,
+        )
+        self.databases.refuse(database)
+        return Kill(workload, victims, entry, database=database)
+
     def restore(self, kill: Kill) -> None:
-        """End an outage: what was scaled down comes back. Of a kill there is nothing to restore."""
+        """End an outage: what was scaled down comes back. Of a kill there is nothing to restore.
+
+        A workload without its database is killed first, and let in when none of its pods runs any more.
+        """
         if kill.replicas is not None:
             self.api.scale(kill.workload.path, kill.replicas)
+        if kill.database:
+            self._delete(kill.workload, kill.victims)
+            sleep(_NODE_SECONDS)
+            self.databases.admit(kill.database)
 
     def gone(self, kill: Kill) -> bool:
         """Return whether none of the pods that were hit is there any more: the proof of the fault."""
@@ -181,7 +220,7 @@ class Injector:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadUndo:
-    """Undoes a fault: what was scaled down is scaled up, the controller makes new pods, and is awaited."""
+    """Undoes a fault: what was taken away comes back, the controller makes new pods, and is awaited."""
 
     injector: Injector
     timeout_seconds: float = _WHOLE_SECONDS
@@ -191,6 +230,8 @@ class WorkloadUndo:
         workload = Workload(arguments["namespace"], arguments["name"], Kind(arguments["collection"]))
         if self.injector.api.get(workload.path) is None:
             return  # its cluster or the workload itself was removed since
+        if "database" in arguments:
+            self.injector.databases.admit(arguments["database"])
         if "replicas" in arguments:
             self.injector.api.scale(workload.path, int(arguments["replicas"]))
 

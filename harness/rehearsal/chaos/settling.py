@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
-from rehearsal.chaos.proving.collecting import WITH_DATABASE, Source
+from rehearsal.chaos.proving.collecting import CONSUMERS, WITH_DATABASE, Source
 
 _PENDING: Final = "SELECT count(*) AS rows FROM outbox WHERE published_at IS NULL"
 _WAITING: Final = {
     "order": ("orders that wait", "SELECT count(*) AS rows FROM orders WHERE sweep_at IS NOT NULL"),
     "payment": ("payments that are due", "SELECT count(*) AS rows FROM payment WHERE due_at IS NOT NULL"),
 }
-# services/README.md, "Events": who reads which topics.
-_READERS: Final = {
-    "order-service": ("inventory", "payments"),
-    "inventory-service": ("orders",),
-    "payment-service": ("orders",),
-}
 _PAUSE_SECONDS: Final = 1.0
 
 
-class Readers(Source, Protocol):
-    """A source that also knows how far consumers are."""
-
-    def lag(self, service: str, topics: Sequence[str]) -> int:
-        """Return how many records of some topics a service has not taken yet."""
-
-
-async def settle(source: Readers, at_most_seconds: float) -> list[str]:
+async def settle(source: Source, at_most_seconds: float) -> list[str]:
     """Wait until the shop rests, twice in a row; return what it still has to do when the time is over."""
     loop = asyncio.get_running_loop()
     end, rested = loop.time() + at_most_seconds, 0
@@ -41,7 +27,7 @@ async def settle(source: Readers, at_most_seconds: float) -> list[str]:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def unsettled(source: Readers) -> list[str]:
+def unsettled(source: Source) -> list[str]:
     """What is left to be done."""
     counts: dict[str, int] = {}
     for name in WITH_DATABASE:
@@ -49,10 +35,10 @@ def unsettled(source: Readers) -> list[str]:
         if name in _WAITING:
             what, query = _WAITING[name]
             counts[what] = _count(source, name, query)
-    for service, topics in _READERS.items():
-        counts[f"events that {service} has not taken"] = source.lag(service, topics)
+    for service, consumer in CONSUMERS.items():
+        counts[f"events that {service} has not taken"] = source.lag(service, consumer.topics)
     return [f"{count} {what}" for what, count in counts.items() if count]
 
 
-def _count(source: Readers, service: str, query: str) -> int:
+def _count(source: Source, service: str, query: str) -> int:
     return int(source.rows(service, query)[0][0])

@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from rehearsal.chaos.postgres import NAMESPACE, Postgres
 from rehearsal.chaos.proving.collecting import TOPICS, Row
 from rehearsal.core.errors import EnvironmentNotReadyError
-from rehearsal.core.processes import ProcessFailedError, run
 
 if TYPE_CHECKING:
     from rehearsal.chaos.topics import Topics
 
-_NAMESPACE: Final = "mambogo-managed"
-_POD: Final = "postgres-0"
-# Whoever may execute in the pod may read: no password leaves the cluster.
-_SOCKET_FOLDER: Final = "/var/lib/postgresql/run"
 _DATABASES: Final = {"product": "product", "inventory": "inventory", "payment": "payment", "order": "orders"}
-_QUERY_SECONDS: Final = 60.0
 _LEDGER_SECONDS: Final = 30.0
 
 
@@ -30,9 +24,7 @@ _LEDGER_SECONDS: Final = 30.0
 class ClusterSource:
     """The shop on the project's cluster."""
 
-    kubectl: Path
-    kubeconfig: Path
-    context: str
+    postgres: Postgres
     topics: Topics
     sandbox_url: str
 
@@ -41,25 +33,9 @@ class ClusterSource:
 
         Raises EnvironmentNotReadyError when the database does not answer.
         """
-        database = _DATABASES[service]
         # Each row as JSON: the types survive, and no value can be taken for a separator.
         statement = f"SELECT to_json(q) FROM ({query.strip()}) AS q"  # noqa: S608 - our own queries
-        argv = [
-            str(self.kubectl), f"--kubeconfig={self.kubeconfig}", f"--context={self.context}",
-            "exec", f"--namespace={_NAMESPACE}", _POD, "--container=postgres", "--",
-            "psql", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set=ON_ERROR_STOP=1",
-            f"--host={_SOCKET_FOLDER}", f"--username={database}", f"--dbname={database}",
-            f"--command={statement}",
-        ]  # fmt: skip
-        try:
-            ended = run(argv, timeout_seconds=_QUERY_SECONDS)
-        except ProcessFailedError as error:
-            raise EnvironmentNotReadyError(
-                "DATABASE_UNREAD",
-                f"database {database} was not read: {error.tail or error}",
-                hint=f"`kubectl logs -n {_NAMESPACE} {_POD}` says what it does.",
-            ) from error
-        return [list(json.loads(line).values()) for line in ended.output.splitlines() if line]
+        return [list(json.loads(line).values()) for line in self.postgres.ask(_DATABASES[service], statement)]
 
     def outbox_topic(self, topic: str) -> str:
         """Return a topic's name: the deployed shop's have no prefix."""
@@ -94,5 +70,5 @@ class ClusterSource:
             raise EnvironmentNotReadyError(
                 "LEDGER_UNREAD",
                 f"the payment provider's books were not read: {error}",
-                hint=f"`kubectl logs -n {_NAMESPACE} deployment/payment-sandbox` says what it does.",
+                hint=f"`kubectl logs -n {NAMESPACE} deployment/payment-sandbox` says what it does.",
             ) from error

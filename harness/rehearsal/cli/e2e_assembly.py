@@ -15,7 +15,7 @@ import click
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages, tap_of
+from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages, postgres_of, tap_of
 from rehearsal.cluster import record
 from rehearsal.cluster.record import Phase
 from rehearsal.contract.tapping.tap import Tap
@@ -206,7 +206,7 @@ def _undoers(shop: Workshop) -> Mapping[str, Undo]:
     def undo_workload(arguments: Mapping[str, str]) -> None:
         # A cluster that is gone has taken what was broken with it.
         if shop.cluster_identity():
-            WorkloadUndo(Injector(shop.api(), shop.ledger))(arguments)
+            WorkloadUndo(Injector(shop.api(), shop.ledger, postgres_of(shop)))(arguments)
 
     return {
         CLUSTER_ENTRY: ClusterUndo(

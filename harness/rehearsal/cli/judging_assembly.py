@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
+from rehearsal.chaos.postgres import Postgres
 from rehearsal.cli.composition import Workshop
 from rehearsal.cluster import record
 from rehearsal.cluster.engine import DockerNodeEngine
@@ -50,12 +51,11 @@ NAMESPACES = (NAMESPACE, MANAGED_NAMESPACE)
 _REALM = "mambogo"
 _LEAST_SECONDS = 5.0
 _ORDERS = Workload(NAMESPACE, "order-service")
+_INVENTORY = Workload(NAMESPACE, "inventory-service")
 _SERVICES = (
     _ORDERS,
-    *(
-        Workload(NAMESPACE, f"{name}-service")
-        for name in ("gateway", "product", "cart", "payment", "inventory")
-    ),
+    *(Workload(NAMESPACE, f"{name}-service") for name in ("gateway", "product", "cart", "payment")),
+    _INVENTORY,
 )
 _KAFKA = Workload(MANAGED_NAMESPACE, "kafka", Kind.STATEFUL_SET)
 _MANAGED = (
@@ -96,7 +96,7 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
         flows = shop.catalogue.flows
         return ChaosStage(
             lambda: open_shop(shop),
-            Injector(shop.api(), ledger),
+            Injector(shop.api(), ledger, postgres_of(shop)),
             _experiments(shop, thorough=thorough),
             rate_per_second=flows.thorough_orders_per_second if thorough else flows.chaos_orders_per_second,
             end_seconds=shop.catalogue.objectives.order_end_seconds,
@@ -239,8 +239,19 @@ def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:
         promised.recovery_seconds,
         outage_seconds=flows.chaos_outage_seconds,
     )
+    # Of all that consume the one with the most events; two faults at once, because each alone is stood by a
+    # consumer that acknowledges too early.
+    cut_off = Experiment(
+        "cut-off-inventory-service",
+        _INVENTORY,
+        Extent.ALL,
+        flows.chaos_control_seconds,
+        promised.recovery_seconds,
+        outage_seconds=flows.chaos_database_seconds,
+        database="inventory",
+    )
     hit = (*_SERVICES, *_MANAGED) if thorough else _SERVICES
-    return (kill(_ORDERS, Extent.ONE), *(kill(one, Extent.ALL) for one in hit), outage)
+    return (kill(_ORDERS, Extent.ONE), *(kill(one, Extent.ALL) for one in hit), cut_off, outage)
 
 
 @asynccontextmanager
@@ -250,16 +261,19 @@ async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
         yield HttpShop(client, PasswordTokens(client, _realm(shop, credentials), accounts(credentials)))
 
 
+def postgres_of(shop: Workshop) -> Postgres:
+    """Return the deployed shop's database server."""
+    return Postgres(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.catalogue.cluster.context)
+
+
 def books_of(shop: Workshop) -> ClusterSource:
     """Return where the deployed shop's rows, topics and payments are."""
     from rehearsal.chaos.sources import ClusterSource
     from rehearsal.chaos.topics import Topics
 
-    ports, settings = shop.catalogue.ports, shop.catalogue.cluster
+    ports = shop.catalogue.ports
     return ClusterSource(
-        shop.supplies.tool("kubectl"),
-        shop.paths.kubeconfig,
-        settings.context,
+        postgres_of(shop),
         Topics(f"127.0.0.1:{ports.kafka}"),
         f"http://127.0.0.1:{ports.sandbox}",
     )

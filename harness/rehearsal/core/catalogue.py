@@ -136,6 +136,7 @@ class Flows(_Strict):
     chaos_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     chaos_control_seconds: Annotated[float, Field(strict=True, gt=0)]
     chaos_outage_seconds: Annotated[float, Field(strict=True, gt=0)]
+    chaos_database_seconds: Annotated[float, Field(strict=True, gt=0)]
     thorough_orders_per_second: Annotated[float, Field(strict=True, gt=0)]
     thorough_seconds: Annotated[float, Field(strict=True, gt=0)]
 

@@ -42,11 +42,10 @@ class Copy:
         return [line[3:] for line in _git(self.root, "status", "--porcelain").output.splitlines()]
 
 
-def apply(root: Path, patch: Path, *, below: Path | None = None) -> None:
-    """Apply a patch to a tree; its paths are those `below`. Raises PlantError when it does not apply."""
-    place = () if below is None else (f"--directory={below}",)
+def apply(root: Path, patch: Path) -> None:
+    """Apply a patch to a tree. Raises PlantError when it does not apply."""
     try:
-        _git(root, "apply", *place, str(patch))
+        _git(root, "apply", str(patch))
     except ProcessFailedError as error:
         raise PlantError(patch.stem, f"{patch.name} does not apply: {error.tail}") from error
 

@@ -79,7 +79,7 @@ CRITERIA: Final = (
     Criterion(
         "Data safety",
         "every event is published once and takes effect once",
-        ("chaos.published", "chaos.effects", "chaos.steps"),
+        ("chaos.published", "chaos.effects", "chaos.taken", "chaos.steps"),
     ),
     Criterion("Data safety", "events come once and in order", ("events.identity", "events.sequence")),
     Criterion("Recovery", "every order ends, whatever failed", ("chaos.stuck", "chaos.ended")),

@@ -15,10 +15,10 @@ from rehearsal.chaos.injecting import Injector
 from rehearsal.chaos.invariants import document, judge_audit, unaudited
 from rehearsal.chaos.judging import judge
 from rehearsal.chaos.proving.audit import audit
-from rehearsal.chaos.proving.collecting import Scope, collect
+from rehearsal.chaos.proving.collecting import Scope, Source, collect
 from rehearsal.chaos.proving.ending import END_SECONDS
 from rehearsal.chaos.proving.operations import PLACE, Operation, operations_of
-from rehearsal.chaos.settling import Readers, settle
+from rehearsal.chaos.settling import settle
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
 from rehearsal.core.events import FaultMade, Level, Notice, step
@@ -47,7 +47,7 @@ class ChaosStage:
     experiments: Sequence[Experiment]
     rate_per_second: float
     end_seconds: float
-    source: Callable[[], Readers]
+    source: Callable[[], Source]
 
     def __call__(self, room: Room) -> None:
         """Run every experiment, then audit."""

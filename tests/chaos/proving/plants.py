@@ -124,6 +124,10 @@ def _unfounded_effect(world: World) -> None:
     world.effects.append(Effect("inventory", "nobodys-event"))
 
 
+def _acknowledge_only(world: World) -> None:
+    world.taken.remove(world.pick(world.taken))
+
+
 def _stick(world: World) -> None:
     place = world.random.randrange(len(world.orders))
     world.orders[place] = replace(world.orders[place], state=world.pick(["PENDING", "RESERVED"]))
@@ -271,6 +275,7 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "effect lost": ("I6", _lose_effect),
     "effect doubled": ("I6", _double_effect),
     "effect unfounded": ("I6", _unfounded_effect),
+    "acknowledged and not taken": ("I14", _acknowledge_only),
     "stuck": ("I7", _stick),
     "gap": ("I8", _gap),
     "illegal step": ("I8", _illegal),

@@ -55,7 +55,7 @@ def test_an_unexplained_race_is_shown_in_few_lines(plant: str) -> None:
 def test_a_checker_that_could_not_look_says_so(invariant: str) -> None:
     check = CHECKERS[invariant]
     nothing = Snapshot(quiet_seconds=90)
-    empty = Snapshot(90, (), (), (), (), (), (), (), (), (), {})
+    empty = Snapshot(90, (), (), (), (), (), (), (), (), (), (), (), {})
     assert check([], nothing).verdict is Verdict.INVALID
     assert check([], empty).verdict is Verdict.INVALID
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal.chaos.proving.collecting import key_of, movements_of, steps_of
-from rehearsal.chaos.proving.snapshot import Money, Transition
+from rehearsal.chaos.proving.collecting import CONSUMERS, collect, key_of, movements_of, steps_of
+from rehearsal.chaos.proving.snapshot import Effect, Money, Transition
+
+from tests.chaos.books import Books
+
+READERS = Path(__file__).parents[3] / "contract-tests" / "consumers"
 
 CART = "cart-0e1c8a52-8a0b-4f6e-9f0e-2f6f7c1b9d10"
 
@@ -65,3 +71,29 @@ def test_copies_of_an_event_are_one_step() -> None:
 
 def test_two_events_with_one_number_are_two_steps() -> None:
     assert len(steps_of(iter([event("a", 1, "placed"), event("b", 1, "placed")]))) == 2
+
+
+def test_consumers_take_the_events_that_their_contracts_name() -> None:
+    contracts = {path.stem: json.loads(path.read_text()) for path in READERS.glob("*.json")}
+    named = {name: set(contract["events"]) for name, contract in contracts.items() if contract["events"]}
+    assert {name: set(one.types) for name, one in CONSUMERS.items()} == named
+
+
+@pytest.fixture
+def books() -> Books:
+    made = Books()
+    made.enter("o-1", "us", "k-1")
+    return made
+
+
+def test_what_a_consumer_takes_of_the_topics_is_acknowledged(books: Books) -> None:
+    found = collect(books, quiet_seconds=90.0, raced={})
+    # Placed and confirmed for inventory, reserved for payment.
+    due = {("inventory-service", "o-1-1"), ("inventory-service", "o-1-3"), ("payment-service", "o-1-2")}
+    assert set(found.acknowledged or ()) == {Effect(*one) for one in due}
+    assert set(found.acknowledged or ()) == set(found.taken or ())
+
+
+def test_consumer_that_is_behind_has_acknowledged_nobody_knows_what(books: Books) -> None:
+    books.waiting = 1
+    assert collect(books, quiet_seconds=90.0, raced={}).acknowledged is None

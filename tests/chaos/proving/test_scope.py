@@ -13,7 +13,7 @@ from rehearsal.shop.answers import Kind
 
 from tests.chaos.books import PRICE_MINOR, PRODUCT, TIME_NS, Books, captured
 
-_LOOKED_AT = {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10"}
+_LOOKED_AT = {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I14"}
 
 
 def _history(*orders: tuple[str, str]) -> list[Operation]:
@@ -108,6 +108,10 @@ def _sell_twice(books: Books) -> None:
     books.movements.append(["o-1", PRODUCT, "sell"])
 
 
+def _acknowledge_only(books: Books) -> None:
+    books.inboxes["payment"].pop()
+
+
 def _bury(books: Books) -> None:
     books.outbox.append(["orders.dlt", "dead"])
 
@@ -125,6 +129,7 @@ def _bury(books: Books) -> None:
         (_invent, "I5"),
         (_sell_twice, "I6"),
         (_bury, "I6"),
+        (_acknowledge_only, "I14"),
         (_drop, "I8"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

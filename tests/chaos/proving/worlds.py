@@ -49,6 +49,8 @@ class World:
     published: list[EventRef] = field(default_factory=list)
     deliveries: list[Effect] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    acknowledged: list[Effect] = field(default_factory=list)
+    taken: list[Effect] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     raced: dict[str, int] = field(default_factory=dict)
     now: int = 1_000
@@ -65,6 +67,8 @@ class World:
             published=tuple(self.published),
             deliveries=tuple(self.deliveries),
             effects=tuple(self.effects),
+            acknowledged=tuple(self.acknowledged),
+            taken=tuple(self.taken),
             transitions=tuple(self.transitions),
             raced=self.raced,
         )
@@ -246,6 +250,8 @@ def _order(world: World, number: int, state: str, lines: list[list[Any]], total:
         for consumer in consumers:
             world.deliveries.append(Effect(consumer, event.event_id))
             world.effects.append(Effect(consumer, event.event_id))
+            world.acknowledged.append(Effect(consumer, event.event_id))
+            world.taken.append(Effect(consumer, event.event_id))
 
 
 def _finish(world: World) -> None:

@@ -15,7 +15,11 @@ from rehearsal.chaos.proving.acknowledging import (
     reads_see_acknowledged,
 )
 from rehearsal.chaos.proving.conserving import money_adds_up, stock_adds_up
-from rehearsal.chaos.proving.delivering import effect_once, published_if_committed
+from rehearsal.chaos.proving.delivering import (
+    effect_once,
+    published_if_committed,
+    taken_if_acknowledged,
+)
 from rehearsal.chaos.proving.ending import all_ended, allowed_steps
 from rehearsal.chaos.proving.findings import Result
 from rehearsal.chaos.proving.linearizing import last_unit_once
@@ -37,6 +41,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "I9": one_order_per_key,
     "I10": reads_see_acknowledged,
     "I13": last_unit_once,
+    "I14": taken_if_acknowledged,
 }
 
 

@@ -31,6 +31,45 @@ Row: TypeAlias = Sequence[Any]
 WITH_DATABASE: Final = ("product", "inventory", "payment", "order")
 TOPICS: Final = ("orders", "inventory", "payments", "products")
 
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Who reads topics: which ones, which of their events it takes, and whose database has its inbox."""
+
+    database: str
+    topics: tuple[str, ...]
+    types: frozenset[str]
+
+
+def _types(*names: str) -> frozenset[str]:
+    return frozenset(f"com.mambogo.{name}.v1" for name in names)
+
+
+# services/README.md, "Events"; contract-tests/consumers has the same for programs.
+CONSUMERS: Final = {
+    "order-service": Consumer(
+        "order",
+        ("inventory", "payments"),
+        _types(
+            "inventory.expired",
+            "inventory.lost",
+            "inventory.refused",
+            "inventory.reserved",
+            "payment.captured",
+            "payment.declined",
+            "payment.refunded",
+        ),
+    ),
+    "inventory-service": Consumer(
+        "inventory",
+        ("orders",),
+        _types("order.cancelled", "order.confirmed", "order.placed", "order.rejected"),
+    ),
+    "payment-service": Consumer(
+        "payment", ("orders",), _types("order.cancelled", "order.rejected", "order.reserved")
+    ),
+}
+
 _MONEY: Final[dict[str, Literal["capture", "refund"]]] = {"captured": "capture", "refunded": "refund"}
 _STATES: Final = {
     "com.mambogo.order.placed.v1": "PENDING",
@@ -59,6 +98,7 @@ _MOVEMENTS: Final = "SELECT order_id::text, product_id::text, kind FROM movement
 _PAYMENTS: Final = "SELECT payment_id::text, order_id::text FROM payment"
 _REFUNDS: Final = "SELECT order_id::text, refund_id::text FROM order_refunds"
 _OUTBOX: Final = "SELECT topic, event_id FROM outbox"
+_INBOX: Final = "SELECT event_id FROM inbox"
 
 
 class Source(Protocol):
@@ -75,6 +115,9 @@ class Source(Protocol):
 
     def ledger(self) -> Sequence[Mapping[str, Any]]:
         """Return everything in the provider's books."""
+
+    def lag(self, service: str, topics: Sequence[str]) -> int:
+        """Return how many records of some topics a service has not acknowledged yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +153,8 @@ def collect(
     """
     orders = _orders(source, scope, keys_by_user=keys_by_user)
     published = [(topic, event) for topic, event in source.published()]
+    # After the topics and before the inboxes: what is there was acknowledged, and taken before that.
+    is_behind = any(source.lag(name, one.topics) for name, one in CONSUMERS.items())
     steps = tuple(
         step for step in steps_of(event for topic, event in published if topic == "orders")
         if step.order_id not in orders.foreign
@@ -154,6 +199,12 @@ def collect(
         ),
         deliveries=(*account.due, *_buried(committed, before)),
         effects=account.done,
+        acknowledged=None if is_behind else tuple(_acknowledged(published, before, orders.foreign)),
+        taken=tuple(
+            Effect(name, row[0])
+            for name, one in CONSUMERS.items()
+            for row in source.rows(one.database, _INBOX)
+        ),
         transitions=steps,
         raced=dict(raced),
     )
@@ -221,6 +272,18 @@ def steps_of(events: Iterable[Mapping[str, Any]]) -> tuple[Transition, ...]:
 def _outbox(source: Source) -> Iterator[Row]:
     for service in WITH_DATABASE:
         yield from source.rows(service, _OUTBOX)
+
+
+def _acknowledged(
+    published: Sequence[tuple[str, Mapping[str, Any]]], before: set[str], foreign: frozenset[str]
+) -> Iterator[Effect]:
+    """What each consumer takes of the published events; it is behind none of them."""
+    for topic, event in published:
+        if event["id"] in before or event["data"].get("order_id") in foreign:
+            continue
+        for name, consumer in CONSUMERS.items():
+            if topic in consumer.topics and event["type"] in consumer.types:
+                yield Effect(name, str(event["id"]))
 
 
 def _buried(committed: Sequence[tuple[str, str]], before: set[str]) -> Iterator[Effect]:

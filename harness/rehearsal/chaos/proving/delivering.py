@@ -1,4 +1,4 @@
-"""Events: sent if and only if they were decided (I5), and of one effect each (I6)."""
+"""Events: sent if and only if decided (I5), of one effect each (I6), and taken if acknowledged (I14)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rehearsal.chaos.proving.snapshot import Snapshot
 
 I5: Final = Invariant("I5", "Every committed event is in its topic, and no other")
 I6: Final = Invariant("I6", "Every event takes effect exactly once at each consumer")
+I14: Final = Invariant("I14", "What a consumer acknowledged it has taken")
 
 
 def published_if_committed(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
@@ -50,3 +51,26 @@ def effect_once(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
         for one in sorted(effects - due)
     ]
     return judge(I6, len(due), violations)
+
+
+def taken_if_acknowledged(operations: Sequence[Operation], snapshot: Snapshot) -> Result:
+    """I14: an event that a consumer told the broker to be done with is in its inbox, as taken or given up.
+
+    Whoever acknowledges first and is killed loses the event. A sweeper may heal the order later, so that
+    nothing else shows it.
+    """
+    if snapshot.acknowledged is None or snapshot.taken is None:
+        return unseen(
+            I14, "a consumer's place in its topics or its inbox was not collected, or it was behind"
+        )
+    acknowledged = set(snapshot.acknowledged)
+    return judge(
+        I14,
+        len(acknowledged),
+        [
+            Violation(
+                "I14", "never-taken", f"{one.consumer}/{one.event_id}", "in its inbox", "acknowledged only"
+            )
+            for one in sorted(acknowledged - set(snapshot.taken))
+        ],
+    )

@@ -14,7 +14,7 @@ MAX_SHOWN: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """Something that has to hold whatever fails; the ids are those of the research, I1 to I13."""
+    """Something that has to hold whatever fails; the ids are those of docs/reference/invariants.md."""
 
     id: str
     title: str

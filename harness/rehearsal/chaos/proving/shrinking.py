@@ -40,6 +40,8 @@ _PARTS: Final = (
     "published",
     "deliveries",
     "effects",
+    "acknowledged",
+    "taken",
     "transitions",
 )
 

@@ -80,7 +80,7 @@ class EventRef(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a consumer did for an event; one of these for each time that it did it."""
+    """What a consumer did for an event, or with one; one of these for each time that it did it."""
 
     consumer: str
     event_id: str
@@ -108,6 +108,9 @@ class Snapshot:
     published: tuple[EventRef, ...] | None = None
     deliveries: tuple[Effect, ...] | None = None
     effects: tuple[Effect, ...] | None = None
+    # Events that a consumer has acknowledged, and those that it knows to have taken.
+    acknowledged: tuple[Effect, ...] | None = None
+    taken: tuple[Effect, ...] | None = None
     transitions: tuple[Transition, ...] | None = None
     # Products of which every sale and every look is in the history, with what there was at its beginning.
     raced: dict[str, int] | None = field(default=None)

@@ -14,10 +14,8 @@ from rehearsal.detection.model import Cause, Family, Planted
 AREA: Final = "services"
 FUZZ: Final = "contract.fuzz"  # what a fuzzer names: the operation
 PATCHES: Final = Path(__file__).parents[1] / "planted"
-# Those that the audit of orders and the chassis' own tests plant, too; below the folder that they are of.
+# Those that the audit of orders plants, too.
 _AUDITED: Final = Path("services", "audit", "planted")
-_CHASSIS: Final = Path("services", "chassis")
-_CRASHED: Final = _CHASSIS / "tests" / "crash" / "planted"
 _PLACE: Final = "POST /api/orders"
 _GET: Final = "GET /api/orders/{order_id}"
 _LIST: Final = "GET /api/orders"
@@ -97,7 +95,6 @@ def families(seed: str) -> Iterator[Family]:
 def deployed() -> tuple[Family, ...]:
     """Return the families that show on the cluster only."""
     effects = frozenset({"chaos.effects", "chaos.stock"})
-    lost = frozenset({"chaos.effects", "chaos.ended", "chaos.stuck"})
     return (
         Family(
             "gateway-blind",
@@ -127,7 +124,7 @@ def deployed() -> tuple[Family, ...]:
             "chaos",
             "a batch of events is acknowledged before it takes effect",
             "chaos",
-            Deployed(_CRASHED / "ack-before-effect.patch", Cause(lost), _CHASSIS),
+            Deployed(_AUDITED / "ack-before-effect.patch", Cause(frozenset({"chaos.taken"}))),
         ),
     )
 
@@ -138,9 +135,8 @@ class Deployed:
 
     patch: Path
     cause: Cause
-    below: Path | None = None
 
     def __call__(self, root: Path, random: Random) -> Planted:
         """Apply it to a copy. Raises PlantError when it does not apply any more."""
-        apply(root, root / self.patch, below=self.below)
+        apply(root, root / self.patch)
         return Planted(self.patch.stem, self.cause)

@@ -52,6 +52,7 @@ BUGS: Final = (
     Bug("dual-write", frozenset({"I5"})),
     # Only a batch with a new order in it shows it: what else comes twice finds its reservation moved on.
     Bug("no-inbox", frozenset({"I3", "I6"}), {"inventory": ("consumer.applied",)}, deaths=6),
+    Bug("ack-before-effect", frozenset({"I14"}), {"inventory": ("consumer.effected",)}),
     Bug("non-atomic-reserve", frozenset({"I3", "I13"}), rush_every=2),
     Bug("capture-with-new-key", frozenset({"I4", "I6"}), {"payment": ("payment.captured",)}),
     Bug("compensation-twice", frozenset({"I3", "I6"})),
