@@ -15,6 +15,7 @@ from pathlib import Path
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Level, Notice
 from rehearsal.core.processes import ProcessFailedError, run
+from rehearsal.supply import apt
 from rehearsal.supply.image_engine import PullFailedError
 from rehearsal.supply.images import FunctionImage, ImageContext
 
@@ -25,6 +26,7 @@ _TAR_SECONDS = 300.0
 _DISK_BYTES = 1 << 30
 _EPOCH_SECONDS = 1_700_000_000  # arbitrary; one time for all files makes equal inputs an equal layer
 
+_PACKAGES = ("debootstrap", "debian-archive-keyring")
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ROOT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -122,7 +124,7 @@ def _make(context: ImageContext, suite: str, reference: str) -> str:
 
 
 def _bootstrap(context: ImageContext, suite: str) -> str:
-    _require_means()
+    _require_means(context)
     archives = find_archives(suite)
     root, archive = context.build.scratch / "root", context.build.scratch / "root.tar"
     _install(context, archives, root)
@@ -208,13 +210,22 @@ def _no_archive(suite: str) -> EnvironmentNotReadyError:
     )
 
 
-def _require_means() -> None:
-    missing = [name for name in ("debootstrap", "unshare", "tar", "chroot") if _which(name) is None]
-    if missing or not _KEYRING.is_file():
+def _require_means(context: ImageContext) -> None:
+    missing = _missing()
+    if missing and apt.can_install():
+        apt.install(
+            _PACKAGES,
+            code="DEBOOTSTRAP_MISSING",
+            what="what builds the Debian base",
+            log=context.build.log,
+            progress=context.build.step,
+        )
+        missing = _missing()
+    if missing:
         raise EnvironmentNotReadyError(
             "DEBOOTSTRAP_MISSING",
-            f"building the Debian base needs {', '.join(missing) or _KEYRING}",
-            hint="`apt-get install debootstrap debian-archive-keyring`, then run the same command again.",
+            f"building the Debian base needs {', '.join(missing)}",
+            hint=f"`apt-get install {' '.join(_PACKAGES)}`, then run the same command again.",
         )
     if os.geteuid() != 0:
         raise EnvironmentNotReadyError(
@@ -223,6 +234,11 @@ def _require_means() -> None:
             hint="Make the registry of the image in rehearsal.toml ([images] debian) reachable, or run "
             "`sudo --preserve-env=HOME rehearsal supply build debian` once.",
         )
+
+
+def _missing() -> list[str]:
+    programs = [name for name in ("debootstrap", "unshare", "tar", "chroot") if _which(name) is None]
+    return programs if _KEYRING.is_file() else [*programs, str(_KEYRING)]
 
 
 def _which(name: str) -> str | None:

@@ -18,13 +18,12 @@ from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Step
 from rehearsal.core.paths import Paths
 from rehearsal.core.waiting import NotYet, wait_until
-from rehearsal.supply import capabilities
+from rehearsal.supply import apt, capabilities
 from rehearsal.supply.engine_finding import Silence, Silent, find_engine
 from rehearsal.supply.engine_home import RUNTIME_NAME, EngineHome, recorded_pid
 
 _PACKAGES = ("docker.io", "containerd", "runc", "iptables")
 _FIRST_DEBIAN_WITH_CLIENT_APART = 13  # there docker.io only recommends docker-cli, and kind needs it
-_INSTALL_TIMEOUT_SECONDS = 900.0  # 30 s were measured; a slow mirror and another apt run must fit
 _READY_TIMEOUT_SECONDS = 90.0  # 3 s were measured; a data folder with many containers takes longer
 _TAIL_LINES = 15  # enough for dockerd's last error and what led to it
 _LOG_ROTATION = {"max-size": "10m", "max-file": "3"}  # containers' logs; without it they fill the disk
@@ -146,20 +145,13 @@ def configuration(home: EngineHome, *, bounded: bool) -> dict[str, object]:
 
 
 def _install(packages: tuple[str, ...], paths: Paths, progress: Step) -> None:
-    log = paths.logs / "engine-install.log"
-    apt = ("apt-get", "-o", "DPkg::Lock::Timeout=300")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    progress.progress(f"installing {' '.join(packages)}")
-    try:
-        for words in (("update",), ("install", "--yes", "--no-install-recommends", *packages)):
-            processes.run((*apt, *words), timeout_seconds=_INSTALL_TIMEOUT_SECONDS, log=log, env=environment)
-    except processes.ProcessFailedError as error:
-        raise EnvironmentNotReadyError(
-            "ENGINE_INSTALL_FAILED",
-            f"the Docker engine could not be installed: {error.message}",
-            hint=f"Correct what apt says (log: {log}), then: "
-            f"apt-get install --no-install-recommends {' '.join(packages)}",
-        ) from error
+    apt.install(
+        packages,
+        code="ENGINE_INSTALL_FAILED",
+        what="the Docker engine",
+        log=paths.logs / "engine-install.log",
+        progress=progress,
+    )
 
 
 def _launch(home: EngineHome, paths: Paths, progress: Step) -> None:
