@@ -23,6 +23,7 @@ from rehearsal.contract.fuzzing.deployed import (
     Way,
 )
 from rehearsal.contract.tapping.tap import Tap
+from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.timing import Timing
@@ -97,7 +98,7 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
         return ChaosStage(
             lambda: open_shop(shop),
             Injector(shop.api(), ledger, postgres_of(shop)),
-            _experiments(shop, thorough=thorough),
+            experiments(shop.catalogue, thorough=thorough),
             rate_per_second=flows.thorough_orders_per_second if thorough else flows.chaos_orders_per_second,
             end_seconds=shop.catalogue.objectives.order_end_seconds,
             source=lambda: books_of(shop),
@@ -218,8 +219,9 @@ def _timing(shop: Workshop) -> Timing:
     return made.spec.timing if made else shop.catalogue.profile(shop.catalogue.cluster.default_profile).timing
 
 
-def _experiments(shop: Workshop, *, thorough: bool) -> tuple[Experiment, ...]:
-    flows, promised = shop.catalogue.flows, shop.catalogue.objectives
+def experiments(catalogue: Catalogue, *, thorough: bool) -> tuple[Experiment, ...]:
+    """Return what the chaos stage tries, in its order (docs/reference/experiments.md)."""
+    flows, promised = catalogue.flows, catalogue.objectives
 
     def kill(workload: Workload, extent: Extent) -> Experiment:
         return Experiment(
