@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.cluster.plan import Ranges, choose_ranges, kind_config, network_config
+from rehearsal.core.catalogue import BROKERS
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.timing import Timing
 from syrupy.assertion import SnapshotAssertion
@@ -94,6 +95,20 @@ def test_timing_that_is_asked_for_outranks_the_profile_s() -> None:
 def test_unknown_profile_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no profile 'huge'"):
         planned("huge")
+
+
+@pytest.mark.parametrize(
+    ("profile", "published"),
+    [
+        ("light", {19092: 30092}),
+        ("standard", {19092: 30092}),
+        ("full", {19092: 30092, 19192: 30192, 19292: 30292}),
+    ],
+)
+def test_only_brokers_that_are_there_are_published(profile: str, published: dict[int, int]) -> None:
+    brokers = {CATALOGUE.node_ports.model_dump()[name] for name in BROKERS}
+
+    assert {port.host: port.node for port in planned(profile).ports if port.node in brokers} == published
 
 
 @pytest.mark.parametrize("profile", ["light", "standard", "full"])

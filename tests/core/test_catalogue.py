@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def test_committed_catalogue_is_valid() -> None:
     assert set(catalogue.timings) == set(Timing)
 
 
+def test_brokers_of_a_profile_have_the_first_ports() -> None:
+    catalogue = load(CHECKOUT)
+
+    assert catalogue.brokers("light") == catalogue.brokers("standard") == ("kafka",)
+    assert catalogue.brokers("full") == ("kafka", "kafka_1", "kafka_2")
+
+
+def test_port_of_a_broker_follows_from_its_number(tmp_path: Path) -> None:
+    (tmp_path / CATALOGUE_FILE).write_text(
+        re.sub(r"^(kafka\w*) = 19(\d)92", r"\1 = 2555\2", COMMITTED, flags=re.MULTILINE), encoding="utf-8"
+    )
+
+    assert load(CHECKOUT).ports.of_broker == "19{}92"
+    assert load(tmp_path).ports.of_broker == "2555{}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
@@ -57,6 +74,14 @@ def test_committed_catalogue_is_valid() -> None:
         pytest.param('["172.30.0.0/24"', '["172.30.0.300/24"', "network.docker_subnets.0", id="no-range"),
         pytest.param('["172.30.0.0/24"', '["172.30.0.7/24"', "network.docker_subnets.0", id="host-in-range"),
         pytest.param("workers = 2", "workers = 2.0", "profiles.full.workers", id="workers-as-float"),
+        pytest.param("brokers = 3", "brokers = 4", "profiles.full.brokers", id="more-brokers-than-ports"),
+        pytest.param("brokers = 3", "brokers = 0", "profiles.full.brokers", id="no-broker"),
+        pytest.param(
+            "kafka_1 = 19192",
+            "kafka_1 = 19093",
+            "ports: Value error, kafka, kafka_1, kafka_2 must differ in one digit only, 0, 1 and 2",
+            id="brokers-that-are-not-numbered",
+        ),
         pytest.param("workers = 2", "workers = 9", "profiles.full.workers", id="too-many-workers"),
         pytest.param(
             'workers = 2\ntiming = "production"',

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.catalogue import BROKERS, Catalogue
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.timing import Timing
 
@@ -136,7 +136,8 @@ def plan_cluster(
     chosen = catalogue.profile(profile)
     pace = timing or chosen.timing
     settings = catalogue.timings[pace]
-    published = catalogue.node_ports.model_dump()
+    absent = set(BROKERS) - set(catalogue.brokers(profile))
+    published = {name: node for name, node in catalogue.node_ports.model_dump().items() if name not in absent}
     hosts = catalogue.ports.model_dump()
     return ClusterSpec(
         name=catalogue.cluster.name,

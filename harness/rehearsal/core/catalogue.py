@@ -8,6 +8,7 @@ repeated here.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,9 @@ from rehearsal.core.timing import Timing
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 NodePort = Annotated[int, Field(strict=True, ge=30000, le=32767)]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
+
+# What `ports` and `node_ports` call Kafka's brokers, by their number.
+BROKERS = ("kafka", "kafka_1", "kafka_2")
 
 
 class _Strict(BaseModel):
@@ -74,6 +78,8 @@ class Ports(_Strict):
     https: Port
     tilt: Port
     kafka: Port
+    kafka_1: Port
+    kafka_2: Port
     identity: Port
     sandbox: Port
     echo: Port
@@ -83,6 +89,27 @@ class Ports(_Strict):
     traces: Port
     grafana: Port
 
+    @property
+    def of_broker(self) -> str:
+        """The port of any broker, with `{}` for its number."""
+        return _numbered([getattr(self, name) for name in BROKERS])
+
+    @model_validator(mode="after")
+    def _brokers_are_numbered(self) -> Ports:
+        _ = self.of_broker
+        return self
+
+
+def _numbered(ports: Sequence[int]) -> str:
+    """Return ports as one text, with `{}` for the only digit that differs; raises ValueError for others."""
+    first = str(ports[0])
+    for at in range(len(first)):
+        text = f"{first[:at]}{{}}{first[at + 1 :]}"
+        if [text.format(number) for number in range(len(ports))] == [str(port) for port in ports]:
+            return text
+    # All brokers run from one template: each can only put its number into the address that it gives.
+    raise ValueError(f"{', '.join(BROKERS)} must differ in one digit only, 0, 1 and 2")
+
 
 class NodePorts(_Strict):
     """NodePorts behind the published ports."""
@@ -90,6 +117,8 @@ class NodePorts(_Strict):
     http: NodePort
     https: NodePort
     kafka: NodePort
+    kafka_1: NodePort
+    kafka_2: NodePort
     identity: NodePort
     sandbox: NodePort
     echo: NodePort
@@ -157,6 +186,7 @@ class Profile(_Strict):
     summary: str
     workers: Annotated[int, Field(strict=True, ge=0, le=5)]
     timing: Timing
+    brokers: Annotated[int, Field(strict=True, ge=1, le=len(BROKERS))] = 1  # of Kafka
     egress: Annotated[bool, Field(strict=True)] = False  # whether pods may reach anything outside
     factor: Annotated[float, Field(strict=True, gt=0, le=1)]  # of production's requests and limits
     cpu_limits: Annotated[bool, Field(strict=True)]
@@ -209,6 +239,10 @@ class Catalogue(_Strict):
                 f"there is no profile {name!r}",
                 hint=f"Profiles in {CATALOGUE_FILE}: {', '.join(self.profiles)}.",
             ) from None
+
+    def brokers(self, profile: str) -> tuple[str, ...]:
+        """Return what `ports` and `node_ports` call the brokers that a profile has."""
+        return BROKERS[: self.profile(profile).brokers]
 
 
 def _require_distinct(table: str, ports: Ports | NodePorts) -> None:
