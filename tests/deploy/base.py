@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rehearsal.deploy.localising import OPTIONAL, SUPPLIED
+from rehearsal.core.catalogue import load
+from rehearsal.deploy.brokers import Brokers, add_brokers
+from rehearsal.deploy.localising import OPTIONAL, SUPPLIED, Locality, localise
 from rehearsal.deploy.manifests import Manifest, parse
 from rehearsal.deploy.monitoring import configure
+from rehearsal.deploy.scaling import Scale, scale
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "k8s" / "base"
@@ -39,6 +42,13 @@ def production_objects() -> list[Manifest]:
 def local_objects() -> list[Manifest]:
     """Return the local overlay as `rehearsal render` begins with it, on a machine that has everything."""
     return [*configure(overlay_objects()), *grafana_objects()]
+
+
+def rendered(profile: str) -> list[Manifest]:
+    """Return a profile's objects as `rehearsal render` prints them, on a machine that has everything."""
+    catalogue = load(ROOT)
+    local = localise(local_objects(), Locality.of(catalogue, IMAGES))
+    return add_brokers(scale(local, Scale.of(catalogue, profile)), Brokers.of(catalogue, profile))
 
 
 def grafana_objects() -> list[Manifest]:

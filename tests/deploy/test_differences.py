@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 from rehearsal.core.catalogue import load
 from rehearsal.deploy.differences import PREMISE, RULES, Comparison, compare, describe
-from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import Manifest, named
-from rehearsal.deploy.scaling import Scale, scale
 
-from tests.deploy.base import IMAGES, ROOT, local_objects, production_objects
+from tests.deploy.base import ROOT, production_objects, rendered
 
 CATALOGUE = load(ROOT)
 
 
-def _rendered(profile: str) -> list[Manifest]:
-    local = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
-    return scale(local, Scale.of(CATALOGUE, profile))
-
-
 def _compared(profile: str) -> Comparison:
-    return compare(production_objects(), _rendered(profile))
+    return compare(production_objects(), rendered(profile))
 
 
 @pytest.mark.parametrize("profile", sorted(CATALOGUE.profiles))
@@ -34,6 +27,14 @@ def test_every_difference_is_explained(profile: str) -> None:
 def test_every_rule_explains_something() -> None:
     every = [_compared(profile) for profile in CATALOGUE.profiles]
     assert [rule.name for rule in RULES if not any(one.explained[rule.name] for one in every)] == []
+
+
+def test_three_brokers_hold_as_many_replicas_as_production_s() -> None:
+    assert [len(_compared(profile).explained["one-broker"]) for profile in ("light", "standard", "full")] == [
+        1,
+        1,
+        0,
+    ]
 
 
 def _container(objects: list[Manifest]) -> Any:
@@ -58,7 +59,7 @@ PLANTED: dict[str, Callable[[list[Manifest]], Any]] = {
 
 @pytest.mark.parametrize("name", sorted(PLANTED))
 def test_a_planted_change_is_unexplained(name: str) -> None:
-    local = _rendered("standard")
+    local = rendered("standard")
     PLANTED[name](local)
     assert len(compare(production_objects(), local).unexplained) >= 1
 
@@ -68,7 +69,7 @@ def test_the_great_exception_comes_first() -> None:
 
 
 def test_what_is_unexplained_is_said_with_both_values() -> None:
-    local = _rendered("standard")
+    local = rendered("standard")
     PLANTED["probe-path"](local)
     last = describe(compare(production_objects(), local)).splitlines()[-1]
     assert last.endswith("livenessProbe.httpGet.path: /actuator/health/liveness -> /actuator/health")

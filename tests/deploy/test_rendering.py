@@ -8,7 +8,7 @@ import pytest
 from rehearsal.core.catalogue import load
 from rehearsal.deploy import kustomize
 from rehearsal.deploy.localising import OPTIONAL
-from rehearsal.deploy.manifests import Manifest, containers, identity
+from rehearsal.deploy.manifests import Manifest, containers, identity, named
 from rehearsal.deploy.rendering import Renderer
 
 from tests.deploy.base import GRAFANA, LOCAL, ROOT, grafana_objects, overlay_objects
@@ -46,6 +46,12 @@ def test_grafana_comes_with_its_dashboards_where_it_is() -> None:
 def test_everything_else_is_the_same_with_and_without() -> None:
     without, all_ = (_renderer(*some).render("standard") for some in ((), ("grafana",)))
     assert [one for one in all_ if "grafana" not in one["metadata"]["name"]] == without
+
+
+@pytest.mark.parametrize("profile", ["light", "standard", "full"])
+def test_a_profile_has_the_brokers_that_the_catalogue_says(profile: str) -> None:
+    kafka = named(_renderer().render(profile), "StatefulSet", "kafka")
+    assert kafka["spec"]["replicas"] == load(ROOT).profiles[profile].brokers
 
 
 def test_only_images_that_are_here_are_pushed() -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import kubernetes_validate
 import pytest
 from rehearsal.core.catalogue import load
-from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import Manifest, identity
-from rehearsal.deploy.scaling import Scale, scale
 
-from tests.deploy.base import IMAGES, ROOT, base_objects, local_objects
+from tests.deploy.base import ROOT, base_objects, rendered
 
 CATALOGUE = load(ROOT)
 VERSION = CATALOGUE.versions.kubernetes.rpartition(".")[0]
@@ -31,8 +29,7 @@ def test_the_base_is_valid() -> None:
 
 @pytest.mark.parametrize("profile", sorted(CATALOGUE.profiles))
 def test_a_profile_s_rendering_is_valid(profile: str) -> None:
-    local = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
-    assert _mistakes(scale(local, Scale.of(CATALOGUE, profile))) == []
+    assert _mistakes(rendered(profile)) == []
 
 
 @pytest.mark.parametrize(

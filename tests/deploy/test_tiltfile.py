@@ -301,6 +301,18 @@ def test_a_profile_has_its_own_counts(checkout: Checkout) -> None:
     assert ("replicas: 3" in standard, "replicas: 1" in light) == (True, True)
 
 
+def test_services_and_budget_of_three_brokers_come_with_them(checkout: Checkout) -> None:
+    text = _named(checkout.result("--profile=full"), "kafka")["DeployTarget"]["yaml"]
+    deployed = {(one["kind"], one["metadata"]["name"]) for one in yaml.safe_load_all(text)}
+    services = ["kafka", "kafka-bootstrap", "kafka-host", "kafka-host-1", "kafka-host-2"]
+    services += [f"kafka-{number}" for number in range(3)]
+    assert deployed == {
+        ("StatefulSet", "kafka"),
+        ("PodDisruptionBudget", "kafka"),
+        *(("Service", name) for name in services),
+    }
+
+
 def test_without_the_project_s_interpreter_the_cure_is_said(checkout: Checkout) -> None:
     assert 'eval "$(rehearsal env)"' in checkout.refusal(REHEARSAL_PYTHON="")
 

@@ -1,4 +1,4 @@
-"""The manifests of a profile: the local overlay, configured, localised and scaled.
+"""The manifests of a profile: the local overlay, configured, localised, scaled and with all of its brokers.
 
 What Tilt applies is exactly this.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.deploy import kustomize
+from rehearsal.deploy.brokers import Brokers, add_brokers
 from rehearsal.deploy.localising import OPTIONAL, SUPPLIED, Locality, localise
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.monitoring import configure
@@ -37,7 +38,8 @@ class Renderer:
         objects = configure(kustomize.build(self.kubectl, self.root / LOCAL_OVERLAY))
         for name in filter(self.has_optional, OPTIONAL.values()):
             objects += kustomize.build(self.kubectl, self.root / OPTIONAL_OVERLAYS / name)
-        return scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
+        scaled = scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
+        return add_brokers(scaled, Brokers.of(self.catalogue, profile))
 
     def production(self) -> list[Manifest]:
         """Return what production applies."""
