@@ -273,17 +273,22 @@ def books_of(shop: Workshop) -> ClusterSource:
     from rehearsal.chaos.sources import ClusterSource
     from rehearsal.chaos.topics import Topics
 
-    ports = shop.catalogue.ports
     return ClusterSource(
         postgres_of(shop),
-        Topics(f"127.0.0.1:{ports.kafka}"),
-        f"http://127.0.0.1:{ports.sandbox}",
+        Topics(bootstrap_servers(shop.catalogue, shop.profile)),
+        f"http://127.0.0.1:{shop.catalogue.ports.sandbox}",
     )
 
 
 def tap_of(shop: Workshop, folder: Path) -> Tap:
-    """Return a tap on the deployed shop's broker; it is not begun."""
-    return Tap(shop.paths.root, f"127.0.0.1:{shop.catalogue.ports.kafka}", folder)
+    """Return a tap on the deployed shop's topics; it is not begun."""
+    return Tap(shop.paths.root, bootstrap_servers(shop.catalogue, shop.profile), folder)
+
+
+def bootstrap_servers(catalogue: Catalogue, profile: str) -> str:
+    """Return the addresses of all of a profile's brokers: whichever is away, another one answers."""
+    ports = catalogue.ports.model_dump()
+    return ",".join(f"127.0.0.1:{ports[name]}" for name in catalogue.brokers(profile))
 
 
 def _document(shop: Workshop, service: str) -> Mapping[str, Any]:
