@@ -20,8 +20,8 @@ _REGISTRY_CONTAINER_PORT = 5000
 _STATIC_POD_PATCHES = "kind: InitConfiguration\npatches:\n  directory: /kind/patches\n"
 
 
-# There is one control plane: a lease that nobody else wants costs a second at the start and a write every other
-# second for ever.
+# There is one control plane: a lease that nobody else wants costs a second at the start, and two writes every
+# other second for ever.
 _ALONE = {"leader-elect": "false"}
 # Each of the controllers asks for a token of its own first; at the default of 20 requests a second the first
 # pod of a new cluster waits 5 s for that.
