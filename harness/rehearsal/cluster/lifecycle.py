@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
@@ -150,9 +151,14 @@ class Clusters:
         made = Record(spec, Phase.CREATING, {})
         record.save(self.paths.state, made)
         self._ensure_network(spec)
-        with step(
-            self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}"
-        ) as at:
+        with (
+            step(
+                self.emit, "cluster", f"{1 + spec.workers} node(s), Kubernetes {self.versions.kubernetes}"
+            ) as at,
+            ThreadPoolExecutor() as beside,
+        ):
+            # It needs no more than the network. What goes wrong is met again, and said, by its own step.
+            beside.submit(self.registry.ensure, spec)
             try:
                 self._run_kind(spec, at)
             except EnvironmentNotReadyError as error:
