@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.detection.model import Family
+from rehearsal.detection.page import PAGE, read, summary, table
 from rehearsal.detection.page import replace as put_into
-from rehearsal.detection.page import summary, table
 from rehearsal.detection.scoring import Outcome
 from rehearsal.detection.trials import CONTROL, Trial
 
+ROOT = Path(__file__).parents[2]
 FOUND = Trial(
     "2026-01-02T03:04:05+00:00", "tree", "0123456789", "seed", "one", "reader", "line 3", "some.check file",
     Outcome.FOUND, 0.5, ("some.check file", "other | check"), (), "broken", 1, 2.4,
@@ -77,3 +78,23 @@ def test_page_without_a_place_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="no place"):
         put_into(page, "new\n")
+
+
+def test_what_the_page_has_and_no_log_any_more_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table -->\n<!-- /table -->\n", encoding="utf-8")
+    many = replace(FOUND, named=("a", "b", "c", "d"), seed=FOUND.commit)
+    text = table([CLEAN, many, MISSED], FAMILIES)
+    put_into(page, text)
+
+    assert table(read(page), FAMILIES) == text
+    assert [one.outcome for one in read(page)] == [Outcome.FOUND, Outcome.MISSED, Outcome.CLEAN]
+
+
+def test_page_of_the_documentation_is_read_as_it_is_written() -> None:
+    there = read(ROOT / PAGE)
+
+    assert len({one.family for one in there}) > 20
+    assert table(there, [_family(one.family) for one in there if not one.is_control]).startswith(
+        summary(there)
+    )

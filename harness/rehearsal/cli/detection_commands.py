@@ -59,7 +59,8 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
         with exclusive(shop.paths.locks / "detection.lock", purpose="detection", emit=shop.emit):
             done = session.run(chosen)
         if write:
-            known_trials = trials.newest(trials.read(root / trials.LOG)).values()
+            logged = trials.read(root / trials.LOG)
+            known_trials = trials.newest([*page.read(root / page.PAGE), *logged]).values()
             page.replace(root / page.PAGE, page.table(list(known_trials), families(seed or commit)))
         click.echo(page.summary(done))
         return _exit_code(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,12 +10,13 @@ from typing import Final
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.detection.model import Family
 from rehearsal.detection.scoring import Outcome
-from rehearsal.detection.trials import Trial
+from rehearsal.detection.trials import CONTROL, Trial
 
 PAGE: Final = Path("docs", "reference", "detection.md")
 _BEGIN: Final = "<!-- table -->\n"
 _END: Final = "<!-- /table -->\n"
 _SHORT: Final = 7  # characters of a commit
+_COLUMN: Final = re.compile(r"(?<!\\)\|")
 _SHOWN: Final = 3  # things that were named
 
 
@@ -49,6 +51,43 @@ def table(trials: Sequence[Trial], families: Iterable[Family]) -> str:
         *(f"| {one.detector} | {_outcome(one)} | {one.seconds:.0f} | {_of(one)} |" for one in controls),
     ]
     return "\n".join(lines) + "\n"
+
+
+def read(page: Path) -> list[Trial]:
+    """Return the trials of the page's table, as far as it has them: those of logs that are gone."""
+    content = page.read_text("utf-8").partition(_BEGIN)[2].partition(_END)[0]
+    lines = [line[2:-2] for line in content.splitlines() if line.startswith("| ")]
+    rows = [[_plain(cell) for cell in _COLUMN.split(line)] for line in lines]
+    return [_trial(row) for row in rows if len(row) in (4, 8) and row[-1] not in ("commit", "---")]
+
+
+def _trial(row: Sequence[str]) -> Trial:
+    commit, _, seed = row[-1].partition(", seed ")
+    if len(row) == 4:
+        detector, told = row[0], row[1]
+        family, site, score = CONTROL, "", 0.0
+    else:
+        family, _, site, detector, told = row[:5]
+        score = float(row[5])
+    found = not told.startswith("**") and family != CONTROL
+    outcome, _, said = (Outcome.FOUND.value, "", "") if found else told.replace("**", "").partition(": ")
+    return Trial(
+        at="",
+        tree="",
+        commit=commit,
+        seed=seed or commit,
+        family=family,
+        detector=detector,
+        site=site,
+        wanted="",
+        outcome=Outcome(outcome),
+        score=score,
+        named=(told,) if found else (),
+        blind=(),
+        said=said,
+        exit_code=0,
+        seconds=float(row[-2]),
+    )
 
 
 def replace(page: Path, text: str) -> None:
@@ -87,6 +126,10 @@ def _outcome(one: Trial) -> str:
 def _of(one: Trial) -> str:
     seed = "" if one.seed == one.commit else f", seed {one.seed[:_SHORT]}"
     return f"{one.commit[:_SHORT]}{seed}"
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().replace("\\|", "|")
 
 
 def _text(cell: str) -> str:
