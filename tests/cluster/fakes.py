@@ -379,7 +379,10 @@ class FakeApi:
                 one.silent_looks -= 1
             else:
                 one.pods_since = one.started
-        return [PodFacts("kube-system", f"proxy-{one.name}", one.name, one.pods_since) for one in containers]
+        return [
+            PodFacts("kube-system", f"kube-proxy-{one.name}", one.name, one.pods_since, ready=True)
+            for one in containers
+        ]
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply one object; its namespace has to be there."""

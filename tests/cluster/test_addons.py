@@ -153,11 +153,31 @@ def test_workload_that_is_gone_or_unhealthy_is_named(at: int) -> None:
     assert addons.unready([*others, replace(HEALTHY[at], ready=0)]) == [name]
 
 
-def test_pods_that_run_since_before_their_node_was_started_are_outlived() -> None:
-    # The engine's time has a fraction, the kubelet's has none.
-    started = datetime(2026, 11, 26, 13, 33, 4, 900_000, tzinfo=UTC)
-    began = {"old": started - timedelta(seconds=2), "new": started.replace(microsecond=0), "waits": None}
-    pods = [PodFacts("kube-system", name, "worker", since) for name, since in began.items()]
-    elsewhere = PodFacts("kube-system", "elsewhere", "other", began["old"])
+# The engine's time has a fraction, the kubelet's has none.
+STARTED = datetime(2026, 11, 26, 13, 33, 4, 900_000, tzinfo=UTC)
+BEFORE, SINCE = STARTED - timedelta(seconds=2), STARTED.replace(microsecond=0)
+PROXY = PodFacts("kube-system", "kube-proxy-x", "worker", SINCE, ready=True)
 
-    assert addons.outlived([*pods, elsewhere], {"worker": started}) == ["kube-system/old"]
+
+def test_node_whose_pods_are_ready_since_its_start_is_settled() -> None:
+    elsewhere = PodFacts("kube-system", "elsewhere", "other", BEFORE, ready=False)
+
+    assert addons.unsettled([PROXY, elsewhere], {"worker": STARTED}) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "ready"), [(BEFORE, True), (SINCE, False), (None, False)], ids=["outlived", "unready", "waits"]
+)
+def test_pod_that_does_not_run_since_its_node_was_started_is_named(
+    since: datetime | None, ready: bool
+) -> None:
+    pod = PodFacts("kube-system", "etcd", "worker", since, ready=ready)
+
+    assert addons.unsettled([PROXY, pod], {"worker": STARTED}) == ["kube-system/etcd"]
+
+
+def test_node_that_nobody_has_put_kube_proxy_on_is_named() -> None:
+    # Its DaemonSet is as it should be until its controller hears of the node.
+    joined = {"worker": STARTED, "worker2": STARTED}
+
+    assert addons.unsettled([PROXY], joined) == ["kube-proxy on worker2"]

@@ -102,19 +102,31 @@ def test_refusal_carries_what_the_server_said(server: Server, kubeconfig: Path) 
 
 
 def test_pods_are_told_as_their_kubelets_described_them(server: Server, kubeconfig: Path) -> None:
-    def pod(name: str, *states: object, node: str = "worker", **metadata: str) -> object:
+    def pod(
+        name: str,
+        *states: object,
+        node: str = "worker",
+        phase: str = "Running",
+        ready: str = "False",
+        **metadata: str,
+    ) -> object:
         return {
             "metadata": {"namespace": "n", "name": name, **metadata},
             "spec": {"nodeName": node} if node else {},
-            "status": {"containerStatuses": [{"state": state} for state in states]},
+            "status": {
+                "phase": phase,
+                "conditions": [{"type": "Ready", "status": ready}],
+                "containerStatuses": [{"state": state} for state in states],
+            },
         }
 
     early, late = ({"running": {"startedAt": f"2026-11-26T13:33:0{second}Z"}} for second in (4, 9))
     waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
     items = [
-        pod("runs", late, waiting, early),
+        pod("runs", late, waiting, early, ready="True"),
         pod("waits", waiting),
         pod("unplaced", node=""),
+        pod("ended", phase="Succeeded"),
         pod("goes", early, deletionTimestamp="2026-11-26T13:33:00Z"),
     ]
     server.answers["GET", "/api/v1/namespaces/n/pods"] = (200, json.dumps({"items": items}).encode())
@@ -122,7 +134,10 @@ def test_pods_are_told_as_their_kubelets_described_them(server: Server, kubeconf
     found = KubernetesApi(kubeconfig, "x").pods(["n"])
 
     began = datetime(2026, 11, 26, 13, 33, 4, tzinfo=UTC)
-    assert found == [PodFacts("n", "runs", "worker", began), PodFacts("n", "waits", "worker", None)]
+    assert found == [
+        PodFacts("n", "runs", "worker", began, ready=True),
+        PodFacts("n", "waits", "worker", None, ready=False),
+    ]
 
 
 def test_object_is_deleted_and_a_second_time_is_no_error(server: Server, kubeconfig: Path) -> None:

@@ -26,6 +26,7 @@ WORKLOADS = (
     ("kube-system", "metrics-server"),
     ("local-path-storage", "local-path-provisioner"),
 )
+_EVERYWHERE = "kube-proxy"  # on every node, by a DaemonSet
 # metrics-server is ready once it has asked the kubelets twice, which takes its resolution.
 METRICS_SERVER = ("kube-system", "metrics-server")
 METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
@@ -85,15 +86,21 @@ def unready(found: Iterable[WorkloadFacts]) -> list[str]:
     return [f"{namespace}/{name}" for namespace, name in WORKLOADS if (namespace, name) not in healthy]
 
 
-def outlived(pods: Iterable[PodFacts], node_starts: Mapping[str, datetime]) -> list[str]:
-    """Return the pods that are said to run since before their node was started.
+def unsettled(pods: Iterable[PodFacts], node_starts: Mapping[str, datetime]) -> list[str]:
+    """Return the pods that do not run since their node was started, and the nodes that kube-proxy is not on.
 
-    Nothing runs on through a node's restart: the API server still tells what a kubelet said before it.
+    Nothing runs on through a node's restart: the API server still tells what a kubelet said before it. A
+    workload's status does not say so either: it trails its pods, and a DaemonSet's counts the nodes that its
+    controller has heard of.
     """
-    return [
-        f"{pod.namespace}/{pod.name}"
-        for pod in pods
-        if pod.running_since is not None
-        and pod.node in node_starts
-        and pod.running_since < node_starts[pod.node].replace(microsecond=0)
-    ]
+    settled: set[str] = set()
+    waited_for = []
+    for pod in pods:
+        started = node_starts.get(pod.node)
+        if started is None:
+            continue
+        if pod.ready and pod.running_since and pod.running_since >= started.replace(microsecond=0):
+            settled |= {pod.node} if pod.name.startswith(_EVERYWHERE) else set()
+        else:
+            waited_for.append(f"{pod.namespace}/{pod.name}")
+    return [*waited_for, *(f"{_EVERYWHERE} on {node}" for node in sorted(set(node_starts) - settled))]

@@ -218,17 +218,22 @@ def _node(item: Mapping[str, Any]) -> NodeFacts:
 
 
 def _stays(item: Mapping[str, Any]) -> bool:
-    return bool(item["spec"].get("nodeName")) and "deletionTimestamp" not in item["metadata"]
+    has_ended = item.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    is_leaving = "deletionTimestamp" in item["metadata"]
+    return bool(item["spec"].get("nodeName")) and not has_ended and not is_leaving
 
 
 def _pod(item: Mapping[str, Any]) -> PodFacts:
-    states = [one["state"] for one in item.get("status", {}).get("containerStatuses", [])]
+    status = item.get("status", {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions", [])}
+    states = [one["state"] for one in status.get("containerStatuses", [])]
     begun = [datetime.fromisoformat(one["running"]["startedAt"]) for one in states if "running" in one]
     return PodFacts(
         namespace=item["metadata"]["namespace"],
         name=item["metadata"]["name"],
         node=item["spec"]["nodeName"],
         running_since=min(begun, default=None),
+        ready=conditions.get("Ready") == "True",
     )
 
 

@@ -65,6 +65,7 @@ class PodFacts:
     name: str
     node: str
     running_since: datetime | None  # of its oldest running container, in whole seconds; None when none runs
+    ready: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,10 +394,9 @@ class Clusters:
         waived = set() if with_metrics else {"/".join(addons.METRICS_SERVER), _METRICS}
 
         def whole() -> bool:
-            missing = [name for name in self._missing_addons(api) if name not in waived]
             # A node that was started a moment ago is Ready, and so are its pods, until its kubelet speaks.
-            if not missing and node_starts:
-                missing = addons.outlived(api.pods(addons.NAMESPACES), node_starts)
+            missing = addons.unsettled(api.pods(addons.NAMESPACES), node_starts) if node_starts else []
+            missing += [name for name in self._missing_addons(api) if name not in waived]
             if missing:
                 at.progress(f"waiting for {', '.join(missing)}")
                 raise NotYet(f"not ready: {', '.join(missing)}")
