@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 
 import docker
 import pytest
@@ -68,6 +69,41 @@ def test_sweeps_at_the_same_time_wait_for_each_other(
         engine_client.containers.get(container)
     mine = {"label": f"{LABEL_RUN}={labels[LABEL_RUN]}"}
     assert engine_client.networks.list(filters=mine) == []
+
+
+def test_network_that_something_has_not_left_yet_is_removed_when_it_has(
+    start_session: Session, engine_client: docker.DockerClient
+) -> None:
+    pid, container = container_of(start_session)
+    run = engine_client.containers.get(container).labels[LABEL_RUN]
+    (network,) = engine_client.networks.list(filters={"label": f"{LABEL_RUN}={run}"})
+    # As one that a start has made since its owner died: in the network, and not to be seen by its label.
+    image = ensure_image(engine_client, "redis")
+    late = engine_client.containers.run(image, detach=True, network=network.name, labels={"late": run})
+    leaving = Timer(1.0, late.remove, kwargs={"force": True, "v": True})
+    os.kill(pid, signal.SIGKILL)
+    leaving.start()
+    try:
+        sweep(engine_client)
+        assert engine_client.networks.list(filters={"label": f"{LABEL_RUN}={run}"}) == []
+    finally:
+        leaving.join()
+
+
+def test_remains_that_stay_fail_no_sweep(
+    start_session: Session, engine_client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mambogo_testkit.engine._NETWORK_SECONDS", 0.0)
+    pid, container = container_of(start_session)
+    run = engine_client.containers.get(container).labels[LABEL_RUN]
+    (network,) = engine_client.networks.list(filters={"label": f"{LABEL_RUN}={run}"})
+    image = ensure_image(engine_client, "redis")
+    late = engine_client.containers.run(image, detach=True, network=network.name, labels={"late": run})
+    os.kill(pid, signal.SIGKILL)
+    try:
+        sweep(engine_client)
+    finally:
+        late.remove(force=True, v=True)
 
 
 def test_the_containers_of_a_living_run_stay(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
@@ -32,6 +33,8 @@ LABEL_KIND = "com.mambogo.testkit.kind"
 # Below the range from which kernels choose ports of outgoing connections, and below NodePorts.
 PORTS = range(20_000, 30_000)
 _PORT_ATTEMPTS = 10
+_NETWORK_SECONDS = 20.0  # until the last container has left it; milliseconds on an idle machine
+_PAUSE_SECONDS = 0.1
 _LOG_TAIL_LINES = 40
 _UID = 65532
 
@@ -162,22 +165,53 @@ def connect() -> docker.DockerClient:
 
 def sweep(client: docker.DockerClient) -> list[str]:
     """Remove the containers and networks of owners that are dead; returns the containers' ids."""
+    swept = _sweep_containers(client)
+    for network in client.networks.list(filters={"label": LABEL_OWNER}):
+        if is_dead((network.attrs or {})["Labels"][LABEL_OWNER]):
+            # What is still in it after all that time, a later sweep finds: nobody's remains fail a run.
+            with contextlib.suppress(NetworkInUseError):
+                _remove_network(client, network.name or "", meanwhile=lambda: _sweep_containers(client))
+    return swept
+
+
+def _sweep_containers(client: docker.DockerClient) -> list[str]:
     swept = []
     for container in client.containers.list(all=True, filters={"label": LABEL_OWNER}, ignore_removed=True):
         if is_dead(container.labels[LABEL_OWNER]):
             _remove(client, container.id or "")
             swept.append(container.id or "")
-    for network in client.networks.list(filters={"label": LABEL_OWNER}):
-        if is_dead((network.attrs or {})["Labels"][LABEL_OWNER]):
-            _remove_network(client, network.name or "")
     return swept
 
 
-def _remove_network(client: docker.DockerClient, name: str) -> None:
-    try:
-        client.networks.get(name).remove()
-    except docker.errors.NotFound:
-        return  # somebody else swept it
+class NetworkInUseError(TestkitError):
+    """A network has containers that nobody removes."""
+
+
+def _remove_network(
+    client: docker.DockerClient, name: str, *, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Remove a network as soon as nothing is in it; raises NetworkInUseError when that takes too long.
+
+    A container leaves its network a moment after the engine has forgotten it, and one that was being started
+    when its owner died enters it late.
+    """
+    end = time.monotonic() + _NETWORK_SECONDS
+    while True:
+        try:
+            client.networks.get(name).remove()
+        except docker.errors.NotFound:
+            return  # somebody else swept it
+        except docker.errors.APIError as error:
+            if "active endpoints" not in str(error):
+                raise
+            if time.monotonic() > end:
+                raise NetworkInUseError(
+                    "network", str(error), f"docker network inspect {name} shows what is in it"
+                ) from error
+            time.sleep(_PAUSE_SECONDS)
+            meanwhile()
+        else:
+            return
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:
