@@ -117,13 +117,7 @@ class Injector:
         """
         ready = self._ready(workload)
         victims = tuple(ready[:1] if extent is Extent.ONE else ready)
-        entry = self.ledger.enter(
-            WORKLOAD_ENTRY,
-            f"{len(victims)} killed pods of {workload.name}",
-            namespace=workload.namespace,
-            name=workload.name,
-            collection=workload.kind,
-        )
+        entry = self._enter(workload, f"{len(victims)} killed pods of {workload.name}")
         self._delete(workload, victims)
         return Kill(workload, victims, entry)
 
@@ -131,14 +125,7 @@ class Injector:
         """Take all pods away until `restore`; raises as `kill` does."""
         victims = tuple(self._ready(workload))
         replicas = int((self.api.get(workload.path) or {}).get("spec", {}).get("replicas", len(victims)))
-        entry = self.ledger.enter(
-            WORKLOAD_ENTRY,
-            f"{workload.name}, scaled from {replicas} to 0",
-            namespace=workload.namespace,
-            name=workload.name,
-            collection=workload.kind,
-            replicas=str(replicas),
-        )
+        entry = self._enter(workload, f"{workload.name}, scaled from {replicas} to 0", replicas=str(replicas))
         self.api.scale(workload.path, 0)
         self._delete(workload, victims)
         return Kill(workload, victims, entry, replicas)
@@ -149,14 +136,7 @@ class Injector:
         What a pod has taken in hand meanwhile must not be lost with it.
         """
         victims = tuple(self._ready(workload))
-        entry = self.ledger.enter(
-            WORKLOAD_ENTRY,
-            f"{workload.name} without its database {database}",
-            namespace=workload.namespace,
-            name=workload.name,
-            collection=workload.kind,
-            database=database,
-        )
+        entry = self._enter(workload, f"{workload.name} without its database {database}", database=database)
         self.databases.refuse(database)
         return Kill(workload, victims, entry, database=database)
 
@@ -191,6 +171,16 @@ class Injector:
         counts.append(sum(pod.ready and not pod.ending for pod in self.pods(workload)))
         # One that wants no replicas is stopped, not whole.
         return wanted > 0 and all(count == wanted for count in counts)
+
+    def _enter(self, workload: Workload, what: str, **more: str) -> Entry:
+        return self.ledger.enter(
+            WORKLOAD_ENTRY,
+            what,
+            namespace=workload.namespace,
+            name=workload.name,
+            collection=workload.kind,
+            **more,
+        )
 
     def _ready(self, workload: Workload) -> list[Pod]:
         self._require_own(workload.namespace)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
@@ -21,6 +20,7 @@ from docker.types import Mount
 from mambogo_testkit.errors import TestkitError
 from mambogo_testkit.owners import is_dead, this_owner
 from mambogo_testkit.running import HOST
+from mambogo_testkit.waiting import wait_until
 
 # Its reaper container comes from a registry; here the labels and the sweep do its work.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
@@ -34,7 +34,6 @@ LABEL_KIND = "com.mambogo.testkit.kind"
 PORTS = range(20_000, 30_000)
 _PORT_ATTEMPTS = 10
 _NETWORK_SECONDS = 20.0  # until the last container has left it; milliseconds on an idle machine
-_PAUSE_SECONDS = 0.1
 _LOG_TAIL_LINES = 40
 _UID = 65532
 
@@ -169,7 +168,7 @@ def sweep(client: docker.DockerClient) -> list[str]:
     for network in client.networks.list(filters={"label": LABEL_OWNER}):
         if is_dead((network.attrs or {})["Labels"][LABEL_OWNER]):
             # What is still in it after all that time, a later sweep finds: nobody's remains fail a run.
-            with contextlib.suppress(NetworkInUseError):
+            with contextlib.suppress(TestkitError):
                 _remove_network(client, network.name or "", meanwhile=lambda: _sweep_containers(client))
     return swept
 
@@ -183,35 +182,28 @@ def _sweep_containers(client: docker.DockerClient) -> list[str]:
     return swept
 
 
-class NetworkInUseError(TestkitError):
-    """A network has containers that nobody removes."""
-
-
 def _remove_network(
     client: docker.DockerClient, name: str, *, meanwhile: Callable[[], object] = lambda: None
 ) -> None:
-    """Remove a network as soon as nothing is in it; raises NetworkInUseError when that takes too long.
+    """Remove a network as soon as nothing is in it; raises TestkitError `not-ready` when that takes too long.
 
     A container leaves its network a moment after the engine has forgotten it, and one that was being started
     when its owner died enters it late.
     """
-    end = time.monotonic() + _NETWORK_SECONDS
-    while True:
+
+    def in_use() -> str | None:
         try:
             client.networks.get(name).remove()
         except docker.errors.NotFound:
-            return  # somebody else swept it
+            return None  # somebody else swept it
         except docker.errors.APIError as error:
             if "active endpoints" not in str(error):
                 raise
-            if time.monotonic() > end:
-                raise NetworkInUseError(
-                    "network", str(error), f"docker network inspect {name} shows what is in it"
-                ) from error
-            time.sleep(_PAUSE_SECONDS)
             meanwhile()
-        else:
-            return
+            return str(error)
+        return None
+
+    wait_until(f"nothing to be in the network {name}", in_use, _NETWORK_SECONDS)
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:
