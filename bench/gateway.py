@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ sys.path[:0] = [str(_HERE / "gateway"), str(_HERE.parent / "services/gateway/tes
 import document  # noqa: E402 - found by the path above
 import half_load  # noqa: E402 - found by the path above
 from mambogo_testkit.ports import free_port  # noqa: E402 - after the path above
-from measuring import Sample, load, pinned, resident_mib  # noqa: E402 - found by the path above
+from measuring import Sample, load, pinned, resident_mib, undisturbed  # noqa: E402 - found by the path above
 from peers import PEERS, Peer, Setting  # noqa: E402 - found by the path above
 from redis_process import redis_process  # noqa: E402 - found by the path above
 from tokens import Issuer  # noqa: E402 - found by the path above
@@ -39,12 +40,20 @@ _START_SECONDS = 120.0
 _TURNS_PER_ROUND = 3
 
 
+def require(peers: Sequence[Peer]) -> None:
+    """End with what to install, before minutes are spent."""
+    wanted = {"wrk": "wrk", "nginx": "nginx-light", "redis-server": "redis-server"}
+    if any(peer.name.startswith("Spring") for peer in peers):
+        wanted |= {"mvn": "maven", "java": "default-jre-headless"}
+    missing = [package for program, package in wanted.items() if shutil.which(program) is None]
+    if missing:
+        raise SystemExit(f"not installed: apt-get install -y --no-install-recommends {' '.join(missing)}")
+
+
 @contextlib.contextmanager
-def started(command: list[str], environment: dict[str, str], core: int) -> Iterator[int]:
-    """A process on a core; gives its id."""
-    process = subprocess.Popen(
-        pinned(core, command), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def started(command: list[str], environment: dict[str, str]) -> Iterator[int]:
+    """A process; gives its id."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process.pid
     finally:
@@ -64,8 +73,18 @@ def wait_until_it_answers(url: str, token: str) -> None:
         time.sleep(0.2)
 
 
+def behind(
+    program: str, port: int, on: Callable[[int, list[str]], list[str]]
+) -> contextlib.AbstractContextManager[int]:
+    """What stands behind all peers (`upstream`, `collector`), on the generator's core."""
+    command = [sys.executable, str(_HERE / f"gateway/{program}.py"), str(port)]
+    return started(on(_OTHER_CORE, command), dict(os.environ))
+
+
 @contextlib.contextmanager
-def running(peer: Peer, setting: Setting, token: str) -> Iterator[int]:
+def running(
+    peer: Peer, setting: Setting, token: str, on: Callable[[int, list[str]], list[str]] = pinned
+) -> Iterator[int]:
     """A peer that passes requests on; gives its process id."""
     environment = {
         **setting.environment,
@@ -74,7 +93,7 @@ def running(peer: Peer, setting: Setting, token: str) -> Iterator[int]:
         "REDIS_URL": f"redis://127.0.0.1:{setting.redis}",
         "DRAIN_SECONDS": "0",
     }
-    with started(peer.command(setting), environment, _GATEWAY_CORE) as process_id:
+    with started(on(_GATEWAY_CORE, peer.command(setting)), environment) as process_id:
         wait_until_it_answers(setting.url, token)
         yield process_id
 
@@ -93,7 +112,12 @@ def measure_half_load(
 ) -> list[str]:
     """The table of the gateway and nginx at half of `capacity` requests a second."""
     ours, nginx = (next(peer for peer in PEERS if peer.name == name) for name in (PEERS[0].name, "nginx"))
-    with running(ours, settings[0], token) as process_id, running(nginx, settings[1], token):
+    with (
+        behind("upstream", settings[0].upstream, undisturbed),
+        behind("collector", settings[0].collector, pinned),
+        running(ours, settings[0], token, undisturbed) as process_id,
+        running(nginx, settings[1], token, undisturbed),
+    ):
         url, warm_up = settings[0].url, ours.warm_up_seconds
         load(process_id, url, token, seconds=warm_up, connections=32, core=_OTHER_CORE)
         ports = {
@@ -164,33 +188,35 @@ def main() -> None:
     if arguments.write and arguments.only:
         parser.error("a table of some peers does not go into the documentation")
     peers = [peer for peer in PEERS if arguments.only is None or peer.name in arguments.only]
+    require(peers)
     results: dict[str, list[tuple[Sample, float, float]]] = {peer.name: [] for peer in peers}
     tables: dict[str, list[str]] = {}
     issuer = Issuer()
     token = issuer.token("alice")
     with tempfile.TemporaryDirectory() as directory, redis_process() as redis:
-        upstream = free_port()
-        command = [sys.executable, str(_HERE / "gateway/upstream.py"), str(upstream)]
+        upstream, collector = free_port(), free_port()
 
         def setting() -> Setting:
-            return Setting(Path(directory), free_port(), upstream, redis.port, issuer.environment())
+            return Setting(
+                Path(directory), free_port(), upstream, redis.port, collector, issuer.environment()
+            )
 
-        with started(command, dict(os.environ), _OTHER_CORE):
+        with behind("upstream", upstream, pinned), behind("collector", collector, pinned):
             for _ in range(arguments.rounds):
                 for peer in peers:
                     results[peer.name].append(measure(peer, setting(), token, arguments.seconds))
-            tables["peers"] = peers_table(results)
-            if PEERS[0] in peers:
-                rounds = results[PEERS[0].name]
-                capacity = statistics.median(sample.requests_per_second for sample, *_ in rounds)
-                tables["half load"] = measure_half_load(
-                    (setting(), setting()),
-                    token,
-                    capacity=capacity,
-                    seconds=arguments.seconds,
-                    turns=_TURNS_PER_ROUND * arguments.rounds,
-                )
-                tables["hot path"] = hot_path_table()
+        tables["peers"] = peers_table(results)
+        if PEERS[0] in peers:
+            rounds = results[PEERS[0].name]
+            capacity = statistics.median(sample.requests_per_second for sample, *_ in rounds)
+            tables["half load"] = measure_half_load(
+                (setting(), setting()),
+                token,
+                capacity=capacity,
+                seconds=arguments.seconds,
+                turns=_TURNS_PER_ROUND * arguments.rounds,
+            )
+            tables["hot path"] = hot_path_table()
     issuer.close()
     tables["circumstances"] = [document.circumstances()]
     for lines in tables.values():

@@ -1,6 +1,7 @@
 """The 99th percentile at half of what the gateway can do, against the upstream's own at the same rate.
 
-All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike.
+All by the same client in the same run, turn by turn, so that a neighbour on the machine meets all alike, and
+all before everything else on their cores (`measuring.undisturbed`).
 nginx is asked, too: what a process on another core costs in the tail is the machine's, not the gateway's.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring import pinned
+from measuring import undisturbed
 
 _CLIENT = Path(__file__).with_name("open_loop.py")
 
@@ -30,7 +31,7 @@ class Tail:
 def ask(port: int, token: str, *, per_second: float, seconds: float, core: int) -> Tail:
     """Offer a rate."""
     command = [sys.executable, str(_CLIENT), str(port), str(per_second), str(seconds), token]
-    done = subprocess.run(pinned(core, command), capture_output=True, text=True, check=True)
+    done = subprocess.run(undisturbed(core, command), capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     if result["errors"]:
         raise SystemExit(f"half load: {result['errors']} errors; not a measurement")

@@ -178,7 +178,7 @@ def parts(gateway: Gateway) -> dict[str, Callable[[], object]]:
             request,
             authority=b"127.0.0.1:1",
             request_id=heads.request_id_of(request),
-            traceparent=heads.traceparent_of(request),
+            traceparent=gateway.spans.begin(request)[0],
             forwarded=b"X-Forwarded-For: 127.0.0.1\r\n",
             deadline=1_795_435_200_123,
         ),

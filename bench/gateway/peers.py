@@ -67,6 +67,7 @@ class Setting:
     port: int
     upstream: int
     redis: int
+    collector: int
     issuer: dict[str, str]
 
     @property
@@ -77,7 +78,12 @@ class Setting:
     @property
     def environment(self) -> dict[str, str]:
         """The process environment of a peer."""
-        ours = {"PORT": str(self.port), "UPSTREAM_PORT": str(self.upstream), "HOST": "127.0.0.1"}
+        ours = {
+            "PORT": str(self.port),
+            "UPSTREAM_PORT": str(self.upstream),
+            "HOST": "127.0.0.1",
+            "OTLP_ENDPOINT": f"http://127.0.0.1:{self.collector}/v1/traces",
+        }
         return {**os.environ, **self.issuer, **ours}
 
 
@@ -139,7 +145,9 @@ def _java(setting: Setting, wanted: Callable[[Path], bool]) -> list[str]:
 
 
 PEERS = (
-    Peer("mambogo gateway", "token, user limit, deadline, breaker, metrics, JSON log", _mambogo),
+    Peer(
+        "mambogo gateway", "token, user limit, deadline, breaker, metrics, JSON log, spans of 10 %", _mambogo
+    ),
     Peer("FastAPI + httpx", "token", _fastapi),
     Peer("Spring Cloud Gateway", "nothing", _spring_plain, warm_up_seconds=60),
     Peer(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
 
-from mambogo_chassis import tracing
+from mambogo_chassis import span_export, tracing
 from mambogo_chassis.tracing import TraceContext, child_of, make_tracer, parse
 from support.collector import endpoint_of, spans_of
-from support.faults import answer, fault_server, hang
+from support.faults import Behaviour, Exchange, answer, fault_server, garbage, hang, reset
 from support.running import Settings, running
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -97,3 +100,41 @@ async def test_memory_stays_bounded_while_the_collector_is_gone() -> None:
             assert span is not None
             span.finish("GET /", {}, error=False)
         tracer.close()
+
+
+async def test_a_batch_is_encoded_a_few_spans_at_a_time_and_arrives_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+
+    def counted(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+        sizes.append(len(spans))
+        return encode_spans(spans)
+
+    monkeypatch.setattr(span_export, "encode_spans", counted)
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        for number in range(100):
+            _, span = tracer.start(None, "server")
+            assert span is not None
+            span.finish(f"GET /{number}", {}, error=False)
+        tracer.close()
+        assert sorted(span.name for span in spans_of(collector)) == sorted(f"GET /{n}" for n in range(100))
+    assert max(sizes) == span_export._SPANS_AT_ONCE
+
+
+@pytest.mark.parametrize("trouble", [answer(status=503), reset, garbage])
+async def test_a_collector_in_trouble_is_asked_once_more(trouble: Behaviour) -> None:
+    with fault_server() as collector:
+
+        async def recovering(exchange: Exchange) -> None:
+            collector.behaviour = answer()
+            await trouble(exchange)
+
+        collector.behaviour = recovering
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        _, span = tracer.start(None, "server")
+        assert span is not None
+        span.finish("GET /", {}, error=False)
+        tracer.close()
+        assert [span.name for span in spans_of(collector)] == ["GET /", "GET /"]

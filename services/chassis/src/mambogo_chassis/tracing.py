@@ -28,7 +28,6 @@ TRACESTATE: Final = "tracestate"
 _TRACEPARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _MAX_TRACESTATE_CHARACTERS: Final = 512  # what the recommendation asks everyone to carry on at least
 _QUEUE_SPANS: Final = 2048
-_EXPORT_TIMEOUT_SECONDS: Final = 2.0
 # A collector that hangs may hold the process's end up for this long, and no longer.
 _SHUTDOWN_SECONDS: Final = 2.0
 
@@ -127,11 +126,12 @@ def make_tracer(
     """
     if endpoint is None:
         return NoTracer()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+    from mambogo_chassis.span_export import GradualExporter
 
     # The SDK logs every failed export with its stack: in all pods, for as long as the collector is away.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
@@ -139,8 +139,8 @@ def make_tracer(
         {"service.name": service_name, "service.version": version, "service.instance.id": instance}
     )
     provider = TracerProvider(resource=resource, sampler=ALWAYS_ON, shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_SECONDS)
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=_QUEUE_SPANS))
+    processor = BatchSpanProcessor(GradualExporter(endpoint), max_queue_size=_QUEUE_SPANS)
+    provider.add_span_processor(processor)
     return OpenTelemetryTracer(provider, sample_ratio)
 
 

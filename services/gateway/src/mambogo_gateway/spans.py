@@ -26,12 +26,13 @@ class Spans:
     def begin(self, request: RequestHead) -> tuple[bytes, SpanHandle | None]:
         """The trace context that goes to the pod, and the span if there is one."""
         given = heads.traceparent_of(request)
-        if self._tracer.is_recording:
-            context, span = self._tracer.start(parse(given.decode()) if given else None, "server")
-            if span is not None:
-                return context.traceparent.encode(), span
-        # Without a span of the gateway's own the client's stays the parent.
-        return given or heads.new_traceparent(), None
+        if not self._tracer.is_recording:
+            return given or heads.new_traceparent(), None
+        context, span = self._tracer.start(parse(given.decode()) if given else None, "server")
+        if span is None and given:
+            # Without a span of the gateway's own the client's stays the parent.
+            return given, None
+        return context.traceparent.encode(), span
 
     def finish(self, exchange: Admission) -> None:
         """Record an exchange that has ended."""
