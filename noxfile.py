@@ -180,7 +180,7 @@ def tests(session: nox.Session, suite: str) -> None:
 def cluster_tests(session: nox.Session) -> None:
     """Test the project's own cluster, which `nox -s up` brought up."""
     install(session, "test")
-    session.run("pytest", "tests/live", "-m", "cluster and not pipeline", *session.posargs)
+    session.run("pytest", "tests/live", "-m", "cluster and not pipeline and not killed", *session.posargs)
 
 
 @nox.session(default=False)
@@ -188,6 +188,13 @@ def pipeline_tests(session: nox.Session) -> None:
     """Deploy on the project's own cluster by the workflow's steps, then put back what was there: minutes."""
     install(session, "test")
     session.run("pytest", "tests/live", "-m", "pipeline", *session.posargs)
+
+
+@nox.session(default=False)
+def kill_tests(session: nox.Session) -> None:
+    """Kill a run in each of its stages on the project's own cluster, and run the stage again: 15 minutes."""
+    install(session, "test")
+    session.run("pytest", "tests/live", "-m", "killed", *session.posargs)
 
 
 @nox.session(default=False)
