@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import Any
 
 import httpx
 import pytest
 
+import keycloak_schema
 from mambogo_testkit import KeycloakServer, Realm, TestkitError
 
 
@@ -86,3 +88,13 @@ def test_a_realm_survives_the_kill_of_the_server(own_keycloak: KeycloakServer) -
         own_keycloak.kill()
         own_keycloak.start()
         assert signing_key_ids(realm) == keys
+
+
+def test_a_cluster_s_first_start_makes_the_tables_that_this_keycloak_makes(
+    keycloak_server: KeycloakServer,
+) -> None:
+    _, database = keycloak_server.running.containers
+    made = keycloak_schema.dump(database, "keycloak")
+    if os.environ.get("MAMBOGO_WRITE_KEYCLOAK_SCHEMA"):
+        keycloak_schema.FILE.write_text(made)
+    assert keycloak_schema.FILE.read_text() == made, "its first lines say how to make it anew"
