@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -222,3 +223,54 @@ def test_a_program_that_ignores_sigterm_is_killed(pod: Pod) -> None:
 def test_preloading_the_program_itself_is_refused(pod: Pod) -> None:
     assert pod.start(preload="program.value").wait(_WAIT_SECONDS) != 0
     assert "it belongs to the program" in pod.output.read_text()
+
+
+def test_edits_in_a_new_folder_go_live(pod: Pod) -> None:
+    pod.start()
+    pod.wait_for_value("first")
+    extra = pod.live / "program" / "extra"
+    extra.mkdir()
+    (extra / "__init__.py").write_text("VALUE = 'third'\n")
+    pod.edit("value.py", "from program.extra import VALUE\n")
+    pod.wait_for_value("third")
+    (extra / "__init__.py").write_text("VALUE = 'fourth'\n")
+    pod.wait_for_value("fourth")
+
+
+def test_an_idle_supervisor_sleeps(pod: Pod) -> None:
+    """Looking for changes all the time costs a share of the processor, for which an HPA adds pods."""
+    process = pod.start()
+    pod.wait_for_value("first")
+    # A program that has just started may still have its supervisor woken.
+    wait_until(
+        "it sleeps", lambda: _times_awake(process.pid, 1.0) == 0, timeout_seconds=_WAIT_SECONDS, hint=_HINT
+    )
+
+
+def test_without_a_watch_changes_are_found_by_looking(tmp_path: Path) -> None:
+    code = f"""
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("supervise", {str(_SUPERVISOR)!r})
+supervise = sys.modules["supervise"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(supervise)
+watch = supervise.Watch(pathlib.Path({str(tmp_path)!r}))
+watch.give_up("none left")
+watch.wait()
+watch.renew()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "no watch on files (none left): looking each 0.25 s" in done.stderr
+
+
+def _times_awake(process_id: int, seconds: float) -> int:
+    """How often a process that does nothing was woken meanwhile."""
+
+    def switches() -> int:
+        status = Path(f"/proc/{process_id}/status").read_text()
+        return sum(int(line.split()[1]) for line in status.splitlines() if "_ctxt_switches" in line)
+
+    before = switches()
+    time.sleep(seconds)
+    return switches() - before
