@@ -18,9 +18,6 @@ _REGISTRY_OFFSET_FROM_END = 6
 _REGISTRY_CONTAINER_PORT = 5000
 # The node image has them; see kind/node-image/README.md.
 _STATIC_POD_PATCHES = "kind: InitConfiguration\npatches:\n  directory: /kind/patches\n"
-# A new node has no image of the stack, and by default it pulls one after the other: the database, for which most
-# waits, stood in the queue behind what nobody waits for.
-_SEVERAL_PULLS = "kind: KubeletConfiguration\nserializeImagePulls: false\nmaxParallelImagePulls: 3\n"
 
 
 # There is one control plane: a lease that nobody else wants costs a second at the start, and two writes every
@@ -173,7 +170,7 @@ def kind_config(spec: ClusterSpec) -> dict[str, object]:
             {"containerPort": port.node, "hostPort": port.host, "listenAddress": "127.0.0.1"}
             for port in spec.ports
         ],
-        "kubeadmConfigPatches": [_cluster_patch(spec), _STATIC_POD_PATCHES, _SEVERAL_PULLS],
+        "kubeadmConfigPatches": [_cluster_patch(spec), _STATIC_POD_PATCHES],
     }
     return {
         "kind": "Cluster",
