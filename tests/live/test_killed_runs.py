@@ -144,7 +144,8 @@ def machine(folders: Paths, settings: Catalogue, made: Record) -> Machine:
     return Machine(kubectl, folders.kubeconfig, made.spec.context, folders.state / "ledger")
 
 
-@pytest.mark.parametrize("stage", NAMES)
+# The report is made when all stages are over; of a killed run `rehearsal report` makes it.
+@pytest.mark.parametrize("stage", [name for name in NAMES if name != "report"])
 def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(machine: Machine, stage: str) -> None:
     assert machine.left() == []
     before = machine.objects()

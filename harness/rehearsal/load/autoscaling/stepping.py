@@ -23,7 +23,7 @@ from rehearsal.shop.history import History, read
 
 _LOOK_SECONDS = 0.5
 # So long new pods are watched with traffic. An order of a quick shop is two answers, so that each of six pods
-# is due 0.4 a second at the rate of the catalogue, and sixteen are wanted.
+# is due 0.8 a second at the rate of the catalogue, and sixteen are wanted.
 HOLD_SECONDS = SETTLING_SECONDS + 42.0
 
 
