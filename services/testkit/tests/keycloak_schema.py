@@ -38,6 +38,7 @@ def _dumped(container: str, *arguments: str) -> list[str]:
     command = [*_DUMP, *arguments]
     with closing(connect()) as client:
         code, output = client.containers.get(container).exec_run(command)
+    assert isinstance(output, bytes)
     assert code == 0, output.decode()
     # `\\restrict` has a password of its own in each dump, against a server that lies; this one is ours.
     passed_over = ("--", "\\restrict", "\\unrestrict")
