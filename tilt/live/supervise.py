@@ -99,7 +99,7 @@ def signature(folder: Path) -> Signature:
                         stat = entry.stat(follow_symlinks=False)
                         found.append((entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns))
         except FileNotFoundError:
-            continue  # replaced while it was read: the next poll sees the result
+            continue  # replaced while it was read: the next look sees the result
     return tuple(sorted(found))
 
 
