@@ -338,4 +338,4 @@ def lock(session: nox.Session) -> None:
     tested = ("--constraint", str(LOCKS / "services.txt"))
     for folder in ("services", "services/gateway", "services/payment/sandbox"):
         wanted, locked = f"{folder}/requirements.in", f"{folder}/requirements.txt"
-        session.run(*options, *tested, wanted, "--output-file", locked)
+        session.run(*options, *tested, *own, wanted, "--output-file", locked)

@@ -1,13 +1,16 @@
 """Edit to live: from the moment an editor saves one line until every replica answers with it.
 
-A client polls the echo service's NodePort with a new connection each time, as a developer's browser would,
-until each pod has answered with the new version text. Measured for four ways in which editors save, in turn,
-so that each meets the same machine. Uses the `tilt up` that runs, or else brings cluster and Tilt up itself:
+    python bench/edit_to_live.py editors      # the echo service, by four ways in which editors save
+    python bench/edit_to_live.py services     # each of the shop's services, in the stack that `tilt up` runs
 
-    python bench/edit_to_live.py
+The echo service is polled at its NodePort with a new connection each time, as a developer's browser would,
+until each pod has answered with the new version text; the ways are taken in turn, so that each meets the same
+machine. It uses the `tilt up` that runs, or else brings cluster and Tilt up itself. The services show a text
+of theirs: the title of their document, and the gateway what it says of a path that nobody serves; each pod is
+asked for it through the API server. They need `tilt up` with the whole stack.
 
-The table goes into docs/benchmarks/ground.md. A run in which a pod was replaced is refused: Tilt then rebuilt
-the image instead of updating the pods, and the number would be that of something else.
+The tables go into docs/benchmarks/. A run in which a pod was replaced is refused: Tilt then rebuilt the image
+instead of updating the pods, and the number would be that of something else.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import http.client
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -30,6 +34,7 @@ from pathlib import Path
 
 from ground import tables
 from ground.measuring import ROOT, machine, rehearsal, until
+from ground.pods import Pods
 
 _SOURCE = ROOT / "services/echo/src/mambogo_echo/version.py"
 _POLL_SECONDS = 0.01  # the resolution of the result
@@ -38,6 +43,28 @@ _SETTLE_SECONDS = (
     1.5  # between edits: readiness is probed each second, and Tilt must have seen the last one end
 )
 _TARGET_SECONDS = 1.3
+_SERVICE_TARGET_SECONDS = 1.8  # of issue "Production's whole stack"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text of a service that each of its pods shows."""
+
+    source: str  # file, below services/
+    text: str  # as it stands there, once
+    path: str  # where a pod shows it
+
+
+SERVICES = {
+    "gateway-service": Shown(
+        "gateway/src/mambogo_gateway/errors.py", "No service answers at this path.", "/served-by-nobody"
+    ),
+    "product-service": Shown("product/src/mambogo_product/wiring.py", '"Products"', "/openapi.json"),
+    "cart-service": Shown("cart/src/mambogo_cart/main.py", '"Carts"', "/openapi.json"),
+    "order-service": Shown("order/src/mambogo_order/main.py", '"Orders"', "/openapi.json"),
+    "payment-service": Shown("payment/src/mambogo_payment/main.py", '"Payments"', "/openapi.json"),
+    "inventory-service": Shown("inventory/src/mambogo_inventory/main.py", '"Inventory"', "/openapi.json"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +154,21 @@ EDITORS: dict[str, Callable[[Path, str], None]] = {
 }
 
 
-def measure(save: Callable[[Path, str], None], text: str, version: str, port: int, pods: set[str]) -> float:
-    """Save an edit and return the seconds until every pod has answered with it."""
+def measure(save: Callable[[], None], look: Callable[[set[str]], str | None], pods: set[str]) -> float:
+    """Save an edit and return the seconds until every pod has shown it.
+
+    `look` is given the pods that have not shown it yet, and returns one that does now.
+    """
     missing = set(pods)
     started = time.monotonic()
-    save(_SOURCE, text)
+    save()
     while missing:
         if time.monotonic() - started > _LIMIT_SECONDS:
             raise SystemExit(f"not live within {_LIMIT_SECONDS:.0f} s on {', '.join(sorted(missing))}")
-        answer = ask(port)
-        if answer is not None and answer.version == version:
-            if answer.pod not in pods:
-                raise SystemExit(f"{answer.pod} is new: Tilt rebuilt the image instead of updating the pods")
-            missing.discard(answer.pod)
+        if (pod := look(missing)) is not None:
+            if pod not in pods:
+                raise SystemExit(f"{pod} is new: Tilt rebuilt the image instead of updating the pods")
+            missing.discard(pod)
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - started
 
@@ -160,34 +189,100 @@ def edited(original: str, version: str) -> str:
     return "".join(f'VERSION = "{version}"\n' if line.startswith("VERSION") else line for line in lines)
 
 
-def main() -> None:
-    """Measure all editors and print the table."""
-    parser = argparse.ArgumentParser(description="Measures edit to live under `tilt up`.")
-    parser.add_argument("--edits", type=int, default=8, help="edits for each way of saving")
-    parser.add_argument("--replicas", type=int, default=2)
-    options = parser.parse_args()
+def measure_editors(edits: int, wanted: int) -> None:
+    """Measure all ways of saving with the echo service, and write the table."""
     port = tomllib.loads((ROOT / "rehearsal.toml").read_text(encoding="utf-8"))["ports"]["echo"]
     about = machine()
     results: dict[str, list[float]] = {name: [] for name in EDITORS}
-    with restored(_SOURCE) as original, live_service(port, options.replicas) as pods:
-        for number in range(options.edits):
+    with restored(_SOURCE) as original, live_service(port, wanted) as pods:
+        for number in range(edits):
             for at, (name, save) in enumerate(EDITORS.items()):
                 time.sleep(_SETTLE_SECONDS)
                 version = f"{os.getpid()}-{number}-{at}"
-                results[name].append(measure(save, edited(original, version), version, port, pods))
-    text = f"{about}; {options.replicas} replicas.\n\n{table(results)}"
+
+                def look(missing: set[str], version: str = version) -> str | None:
+                    answer = ask(port)
+                    return answer.pod if answer is not None and answer.version == version else None
+
+                text = edited(original, version)
+                results[name].append(measure(lambda save=save, text=text: save(_SOURCE, text), look, pods))
+    text = f"{about}; {wanted} replicas.\n\n{table('editor', results, _TARGET_SECONDS)}"
     tables.refresh(ROOT / "docs/benchmarks/ground.md", "edit to live", text)
 
 
-def table(results: dict[str, list[float]]) -> str:
+def measure_services(edits: int) -> None:
+    """Measure each of the shop's services, and write the table."""
+    about = machine()
+    results: dict[str, list[float]] = {}
+    with Pods("mambogo-production") as seen:
+        for name, shown in SERVICES.items():
+            source = ROOT / "services" / shown.source
+            pods = seen.ready(name)
+            label = f"{name}, {len(pods)} pod{'s' * (len(pods) > 1)}"
+            if not pods:
+                raise SystemExit(
+                    f"{name} has no pod that is ready: start `tilt up` with the whole stack first"
+                )
+            with restored(source) as original:
+                if original.count(shown.text) != 1:
+                    raise SystemExit(f"{source} does not say {shown.text} once")
+                results[label] = [
+                    _edit_service(seen, source, shown, original, pods, f"{os.getpid()}-{number}")
+                    for number in range(edits)
+                ]
+            _wait_for_original(seen, shown, pods)
+            if seen.ready(name) != pods:
+                raise SystemExit(f"the pods of {name} were replaced meanwhile")
+    text = f"{about}.\n\n{table('service', results, _SERVICE_TARGET_SECONDS)}"
+    tables.refresh(ROOT / "docs/benchmarks/stack.md", "edits", text)
+
+
+def _edit_service(
+    seen: Pods, source: Path, shown: Shown, original: str, pods: set[str], version: str
+) -> float:
+    time.sleep(_SETTLE_SECONDS)
+    marked = original.replace(shown.text, re.sub(r"(?=\W?$)", f" {version}", shown.text, count=1))
+
+    def look(missing: set[str]) -> str | None:
+        return next((pod for pod in sorted(missing) if version in seen.said(pod, shown.path)), None)
+
+    return measure(lambda: by_rename(source, marked), look, pods)
+
+
+def _wait_for_original(seen: Pods, shown: Shown, pods: set[str]) -> None:
+    text = shown.text.strip('"')
+    measure(
+        lambda: None,
+        lambda missing: next((pod for pod in missing if text in seen.said(pod, shown.path)), None),
+        pods,
+    )
+
+
+def table(what: str, results: dict[str, list[float]], target_seconds: float) -> str:
     """Return medians and extremes as Markdown."""
     rows = []
     for name, seconds in results.items():
-        within = sum(one <= _TARGET_SECONDS for one in seconds)
+        within = sum(one <= target_seconds for one in seconds)
         times = [f"{one:.2f} s" for one in (statistics.median(seconds), min(seconds), max(seconds))]
         rows.append([name, str(len(seconds)), *times, f"{within} of {len(seconds)}"])
-    header = ("editor", "edits", "median", "fastest", "slowest", f"within {_TARGET_SECONDS} s")
+    header = (what, "edits", "median", "fastest", "slowest", f"within {target_seconds} s")
     return tables.markdown(header, rows)
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(description="Measures edit to live under `tilt up`.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("editors")
+    one.add_argument("--edits", type=int, default=8, help="edits for each way of saving")
+    one.add_argument("--replicas", type=int, default=2)
+    two = commands.add_parser("services")
+    two.add_argument("--edits", type=int, default=8, help="edits of each service")
+    options = parser.parse_args()
+    if options.command == "editors":
+        measure_editors(options.edits, options.replicas)
+    else:
+        measure_services(options.edits)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an idle cluster costs: CPU and memory of its containers, and of the programs in its node.
+"""What an idle cluster costs: CPU and memory of its containers, of its pods, and of the programs in its node.
 
 A container's memory is its working set as the kubelet reckons it: what is in use without what the kernel
 could drop from the page cache at once. A program's is its unique set, so the parts do not add up to it.
@@ -6,10 +6,12 @@ could drop from the page cache at once. A program's is its unique set, so the pa
 
 from __future__ import annotations
 
+import re
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psutil
@@ -54,6 +56,69 @@ def measure(cluster: str, seconds: float) -> list[Cost]:
     shown = [Cost(f"- {one.name}", one.millicores, one.mebibytes) for one in parts[:_SHOWN_PROGRAMS]]
     whole = {one.name: one for one in _costs(before, after, elapsed)}
     return [Cost("**node**", whole[node].millicores, whole[node].mebibytes), *shown, whole[registry]]
+
+
+def measure_pods(
+    summaries: Callable[[], Iterable[Mapping[str, Any]]], cluster: str, nodes: Iterable[str], seconds: float
+) -> list[Cost]:
+    """Return the cost of the whole cluster, of each workload, and of what is no pod, averaged over some time.
+
+    `summaries` gives what each kubelet says of its pods now; `nodes` are the containers of the cluster.
+    """
+    docker, names = connect(), [*nodes, f"{cluster}-registry"]
+    began = time.monotonic()
+    before, pods_before = {name: _container(docker, name) for name in names}, _pods(summaries())
+    time.sleep(seconds)
+    after, pods = {name: _container(docker, name) for name in names}, _pods(summaries())
+    elapsed = time.monotonic() - began
+    docker.close()
+    if pods.keys() != pods_before.keys():
+        raise SystemExit(
+            f"pods came or went meanwhile: {', '.join(sorted(pods.keys() ^ pods_before.keys()))}"
+        )
+    cpu: Counter[str] = Counter()
+    memory: Counter[str] = Counter()
+    count = Counter(workload for _, workload in pods)
+    for (uid, workload), (nanoseconds, measured_at, working_set) in pods.items():
+        used, since, _ = pods_before[uid, workload]
+        # By the kubelet's own clock: it looks each ten seconds or so, at each container in its turn.
+        cpu[workload] += (nanoseconds - used) / max(measured_at - since, 1)
+        memory[workload] += working_set
+    whole = _costs(before, after, elapsed)
+    total = Cost("**all**", sum(one.millicores for one in whole), sum(one.mebibytes for one in whole))
+    parts = [
+        Cost(f"{name}{f' ({count[name]})' if count[name] > 1 else ''}", cpu[name] * 1000, memory[name] / _MIB)
+        for name in sorted(cpu, key=lambda name: -cpu[name])
+    ]
+    rest = Cost(
+        "nodes without pods, registry",
+        total.millicores - sum(one.millicores for one in parts),
+        total.mebibytes - sum(one.mebibytes for one in parts),
+    )
+    return [total, rest, *parts]
+
+
+def _pods(summaries: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[int, float, int]]:
+    """Return CPU nanoseconds, the time of that reading in nanoseconds, and bytes, by uid and workload."""
+    found = {}
+    for summary in summaries:
+        for pod in summary["pods"]:
+            cpu, memory = pod.get("cpu", {}), pod.get("memory", {})
+            if "usageCoreNanoSeconds" in cpu and "workingSetBytes" in memory:  # else a pod that has ended
+                at = datetime.fromisoformat(cpu["time"]).timestamp() * _NANOSECONDS
+                key = (pod["podRef"]["uid"], _workload(pod["podRef"]["name"]))
+                found[key] = (cpu["usageCoreNanoSeconds"], at, memory["workingSetBytes"])
+    return found
+
+
+def _workload(pod: str) -> str:
+    """Return a pod's name without what controllers append: hash and letters, letters, or number.
+
+    >>> [_workload(name) for name in ("order-service-84578ff466-q7vhp", "kube-proxy-2xhzq", "eureka-0")]
+    ['order-service', 'kube-proxy', 'eureka']
+    """
+    suffix = r"(-[bcdf-hj-np-tv-z2-9]{8,10})?-[bcdf-hj-np-tv-z2-9]{5}|-\d+"
+    return re.sub(rf"({suffix}|-mambogo-control-plane)$", "", pod)
 
 
 def _costs(before: Mapping[str, Sample], after: Mapping[str, Sample], elapsed: float) -> list[Cost]:
