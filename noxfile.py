@@ -192,7 +192,7 @@ def pipeline_tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def kill_tests(session: nox.Session) -> None:
-    """Kill a run in each of its stages on the project's own cluster, and run the stage again: 15 minutes."""
+    """Restart the own cluster's node under the stack, and kill a run in each of its stages: 20 minutes."""
     install(session, "test")
     session.run("pytest", "tests/live", "-m", "killed", *session.posargs)
 
