@@ -10,7 +10,6 @@ Supplies must have been built, and images as well for a time that means somethin
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 from ground import idle, tables
 from ground.measuring import ROOT, Run, Spent, machine, rehearsal
 from kubernetes import client, config
+from rehearsal.cluster.api import KubernetesApi
 from rehearsal.core import catalogue, paths
 
 _PAGE = ROOT / "docs/benchmarks/stack.md"
@@ -77,17 +77,14 @@ def measure_idle(profile: str, settle_seconds: float, seconds: float) -> None:
     """Measure what the stack costs when nobody uses it, and write the table."""
     rehearsal("up", "--ci", "--profile", profile)
     time.sleep(settle_seconds)
-    about, core = machine(), _core()
-    nodes = [one.metadata.name for one in core.list_node().items]
+    about, cluster = machine(), catalogue.load(ROOT).cluster
+    api = KubernetesApi(paths.for_checkout(ROOT).kubeconfig, cluster.context)
+    nodes = [one.name for one in api.nodes()]
 
     def summaries() -> list[Mapping[str, Any]]:
-        path = "/api/v1/nodes/{}/proxy/stats/summary"
-        return [
-            json.loads(core.api_client.call_api(path.format(node), "GET", _preload_content=False)[0].data)
-            for node in nodes
-        ]
+        return [api.get(f"/api/v1/nodes/{node}/proxy/stats/summary") or {"pods": ()} for node in nodes]
 
-    costs = idle.measure_pods(summaries, catalogue.load(ROOT).cluster.name, nodes, seconds)
+    costs = idle.measure_pods(summaries, cluster.name, nodes, seconds)
     rows = [[one.name, f"{one.millicores:.0f} m", f"{one.mebibytes:.0f} MiB"] for one in costs]
     when = f"over {seconds:.0f} s, {settle_seconds:.0f} s after `up`"
     text = f"{about}; {when}. Target: {_IDLE_TARGETS.get(profile, 'none')}.\n\n"

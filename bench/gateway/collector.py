@@ -15,7 +15,7 @@ class Collector(BaseHTTPRequestHandler):
         """One batch of spans."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "0")
         self.end_headers()
 

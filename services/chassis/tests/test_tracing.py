@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from mambogo_chassis import span_export, tracing
-from mambogo_chassis.tracing import TraceContext, child_of, make_tracer, parse
-from support.collector import endpoint_of, spans_of
+from mambogo_chassis.span_export import GradualExporter
+from mambogo_chassis.tracing import Kind, TraceContext, child_of, make_tracer, parse
+from support.collector import endpoint_of, message_of, spans_of
 from support.faults import Behaviour, Exchange, answer, fault_server, garbage, hang, reset
 from support.running import Settings, running
 
@@ -107,11 +107,12 @@ async def test_a_batch_is_encoded_a_few_spans_at_a_time_and_arrives_whole(
 ) -> None:
     sizes: list[int] = []
 
-    def counted(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+    def counted(spans: Sequence[ReadableSpan]) -> bytes:
         sizes.append(len(spans))
-        return encode_spans(spans)
+        return span_export_encode(spans)
 
-    monkeypatch.setattr(span_export, "encode_spans", counted)
+    span_export_encode = span_export.encode
+    monkeypatch.setattr(span_export, "encode", counted)
     with fault_server(answer(b"")) as collector:
         tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
         for number in range(100):
@@ -121,6 +122,36 @@ async def test_a_batch_is_encoded_a_few_spans_at_a_time_and_arrives_whole(
         tracer.close()
         assert sorted(span.name for span in spans_of(collector)) == sorted(f"GET /{n}" for n in range(100))
     assert max(sizes) == span_export._SPANS_AT_ONCE
+
+
+async def test_the_message_is_the_one_that_opentelemetry_s_encoder_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exported: list[ReadableSpan] = []
+    export = GradualExporter.export
+
+    def kept(self: GradualExporter, spans: Sequence[ReadableSpan]) -> object:
+        exported.extend(spans)
+        return export(self, spans)
+
+    monkeypatch.setattr(GradualExporter, "export", kept)
+    kinds: tuple[Kind, ...] = ("server", "client", "producer", "consumer")
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1.2", endpoint_of(collector), lambda: 1.0, instance="s-1")
+        for number, kind in enumerate(kinds):
+            for parent in (None, parse(PARENT)):
+                _, span = tracer.start(parent, kind, started_ns=time.time_ns() - number)
+                assert span is not None
+                attributes: dict[str, str | int] = {
+                    'path "quoted"\u2028\u00e9': "/ä\x00\n",
+                    "bytes": 2**53 + 1,
+                    "minus": -1,
+                }
+                span.finish(f"GET /{number}", attributes if number else {}, error=bool(number % 2))
+        tracer.close()
+        [request] = collector.requests
+        assert len(exported) == 8
+        assert message_of(request) == encode_spans(exported)
 
 
 @pytest.mark.parametrize("trouble", [answer(status=503), reset, garbage])

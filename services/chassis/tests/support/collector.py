@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
+from typing import Any
 
+from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from mambogo_chassis.tracing import Tracer, make_tracer
-from support.faults import FaultServer
+from support.faults import Exchange, FaultServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,32 @@ def endpoint_of(server: FaultServer) -> str:
 
 def spans_of(server: FaultServer) -> list[Seen]:
     """Every span in the order of its arrival; flush the tracer before."""
-    messages = [ExportTraceServiceRequest.FromString(request.body) for request in server.requests]
     return [
         _seen(span)
-        for message in messages
+        for message in map(message_of, server.requests)
         for resource in message.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
     ]
+
+
+def message_of(request: Exchange) -> ExportTraceServiceRequest:
+    """A request as OpenTelemetry's own class reads it, which refuses fields that it does not know."""
+    assert request.headers["content-type"] == "application/json"
+    return json_format.ParseDict(_with_base64_ids(json.loads(request.body)), ExportTraceServiceRequest())
+
+
+def _with_base64_ids(part: Any) -> Any:
+    """OTLP writes ids as hex, where JSON of protocol buffers has base64; nothing else differs."""
+    if isinstance(part, list):
+        return [_with_base64_ids(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {
+        key: base64.b64encode(bytes.fromhex(value)).decode() if key in ids else _with_base64_ids(value)
+        for key, value in part.items()
+    }
 
 
 def _seen(span: Span) -> Seen:
