@@ -81,7 +81,7 @@ def cart(settings: Catalogue, folders: Paths) -> Cart:
         "username": _SHOPPER,
         "password": credentials["shopper_password"],
     }
-    issuer = f"http://127.0.0.1:{settings.ports.keycloak}/realms/mambogo"
+    issuer = f"http://127.0.0.1:{settings.ports.identity}/realms/mambogo"
     return Cart(f"http://127.0.0.1:{settings.ports.http}", f"{issuer}/protocol/openid-connect/token", form)
 
 
