@@ -7,13 +7,26 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import Status as OtelStatus
 
-from mambogo_chassis import span_export, tracing
+from mambogo_chassis import span_export
 from mambogo_chassis.span_export import GradualExporter
-from mambogo_chassis.tracing import Kind, TraceContext, child_of, make_tracer, parse
+from mambogo_chassis.tracing import (
+    FinishedSpan,
+    Kind,
+    RecordingTracer,
+    TraceContext,
+    child_of,
+    make_tracer,
+    parse,
+)
 from support.collector import endpoint_of, message_of, spans_of
-from support.faults import Behaviour, Exchange, answer, fault_server, garbage, hang, reset
+from support.data import eventually
+from support.faults import Behaviour, Exchange, FaultServer, answer, fault_server, garbage, hang, reset
 from support.running import Settings, running
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -88,17 +101,19 @@ async def test_a_collector_that_hangs_does_not_slow_requests_down() -> None:
             tracer = service.service.tracer
             before = time.monotonic()
             tracer.close()
-            assert time.monotonic() - before < tracing._SHUTDOWN_SECONDS + 3
+            assert time.monotonic() - before < span_export._SHUTDOWN_SECONDS + 3
 
 
 async def test_memory_stays_bounded_while_the_collector_is_gone() -> None:
     with fault_server() as collector:
         collector.stop_listening()
         tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
-        for _ in range(tracing._QUEUE_SPANS * 3):
+        assert isinstance(tracer, RecordingTracer)
+        for _ in range(span_export._QUEUE_SPANS * 3):
             _, span = tracer.start(None, "server")
             assert span is not None
             span.finish("GET /", {}, error=False)
+        assert len(tracer._exporter._waiting) <= span_export._QUEUE_SPANS
         tracer.close()
 
 
@@ -106,12 +121,12 @@ async def test_a_batch_is_encoded_a_few_spans_at_a_time_and_arrives_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes: list[int] = []
+    encode = span_export.encode
 
-    def counted(spans: Sequence[ReadableSpan]) -> bytes:
+    def counted(spans: Sequence[FinishedSpan]) -> bytes:
         sizes.append(len(spans))
-        return span_export_encode(spans)
+        return encode(spans)
 
-    span_export_encode = span_export.encode
     monkeypatch.setattr(span_export, "encode", counted)
     with fault_server(answer(b"")) as collector:
         tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
@@ -124,23 +139,73 @@ async def test_a_batch_is_encoded_a_few_spans_at_a_time_and_arrives_whole(
     assert max(sizes) == span_export._SPANS_AT_ONCE
 
 
-async def test_the_message_is_the_one_that_opentelemetry_s_encoder_makes(
+async def requests_to(collector: FaultServer, count: int, *, timeout_seconds: float = 10.0) -> None:
+    """Return when so many have come."""
+
+    async def have_come() -> bool:
+        return len(collector.requests) == count
+
+    await eventually(f"{count} requests", have_come, timeout_seconds=timeout_seconds)
+
+
+async def test_a_full_batch_is_sent_at_once() -> None:
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        for _ in range(span_export._BATCH_SPANS):
+            _, span = tracer.start(None, "server")
+            assert span is not None
+            span.finish("GET /", {}, error=False)
+        # Else it is not the batch that was waited for.
+        await requests_to(collector, 1, timeout_seconds=span_export._INTERVAL_SECONDS / 2)
+        assert len(spans_of(collector)) == span_export._BATCH_SPANS
+        tracer.close()
+
+
+async def test_a_single_span_is_sent_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_export, "_INTERVAL_SECONDS", 0.05)
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        for number in range(2):
+            _, span = tracer.start(None, "server")
+            assert span is not None
+            span.finish("GET /", {}, error=False)
+            await requests_to(collector, number + 1)
+        tracer.close()
+        assert [span.name for span in spans_of(collector)] == ["GET /", "GET /"]
+
+
+async def test_a_span_that_cannot_be_written_takes_no_other_batch_along(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "_BATCH_SPANS", 1)
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        for name in ("half of a pair: \ud800", "GET /"):
+            _, span = tracer.start(None, "server")
+            assert span is not None
+            span.finish(name, {}, error=False)
+        tracer.close()
+        assert [span.name for span in spans_of(collector)] == ["GET /"]
+    assert "1 spans were dropped" in caplog.text
+
+
+async def test_the_message_is_the_one_that_opentelemetry_makes_of_the_same_spans(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    exported: list[ReadableSpan] = []
-    export = GradualExporter.export
+    finished: list[FinishedSpan] = []
+    add = GradualExporter.add
 
-    def kept(self: GradualExporter, spans: Sequence[ReadableSpan]) -> object:
-        exported.extend(spans)
-        return export(self, spans)
+    def kept(self: GradualExporter, span: FinishedSpan) -> None:
+        finished.append(span)
+        add(self, span)
 
-    monkeypatch.setattr(GradualExporter, "export", kept)
+    monkeypatch.setattr(GradualExporter, "add", kept)
     kinds: tuple[Kind, ...] = ("server", "client", "producer", "consumer")
     with fault_server(answer(b"")) as collector:
         tracer = make_tracer("s", "1.2", endpoint_of(collector), lambda: 1.0, instance="s-1")
         for number, kind in enumerate(kinds):
             for parent in (None, parse(PARENT)):
-                _, span = tracer.start(parent, kind, started_ns=time.time_ns() - number)
+                _, span = tracer.start(parent, kind)
                 assert span is not None
                 attributes: dict[str, str | int] = {
                     'path "quoted"\u2028\u00e9': "/ä\x00\n",
@@ -150,8 +215,41 @@ async def test_the_message_is_the_one_that_opentelemetry_s_encoder_makes(
                 span.finish(f"GET /{number}", attributes if number else {}, error=bool(number % 2))
         tracer.close()
         [request] = collector.requests
-        assert len(exported) == 8
-        assert message_of(request) == encode_spans(exported)
+    resource = Resource({"service.name": "s", "service.version": "1.2", "service.instance.id": "s-1"})
+    assert message_of(request) == encode_spans([as_opentelemetry_has_it(span, resource) for span in finished])
+
+
+def as_opentelemetry_has_it(span: FinishedSpan, resource: Resource) -> ReadableSpan:
+    """A span of its SDK."""
+
+    def context(span_id: str, *, is_remote: bool) -> SpanContext:
+        return SpanContext(int(span.trace_id, 16), int(span_id, 16), is_remote=is_remote)
+
+    return ReadableSpan(
+        span.name,
+        context(span.span_id, is_remote=False),
+        parent=context(span.parent_id, is_remote=True) if span.parent_id else None,
+        resource=resource,
+        attributes=span.attributes,
+        kind=SpanKind[span.kind.upper()],
+        status=OtelStatus(StatusCode.ERROR if span.has_failed else StatusCode.UNSET),
+        start_time=span.started_ns,
+        end_time=span.ended_ns,
+        instrumentation_scope=InstrumentationScope("mambogo_chassis"),
+    )
+
+
+async def test_times_are_those_that_were_said_and_now() -> None:
+    with fault_server(answer(b"")) as collector:
+        tracer = make_tracer("s", "1", endpoint_of(collector), lambda: 1.0)
+        _, span = tracer.start(None, "server", started_ns=123)
+        assert span is not None
+        before = time.time_ns()
+        span.finish("GET /", {}, error=False)
+        tracer.close()
+        [[sent]] = [scope.spans for scope in message_of(collector.requests[0]).resource_spans[0].scope_spans]
+        assert sent.start_time_unix_nano == 123
+        assert before <= sent.end_time_unix_nano <= time.time_ns()
 
 
 @pytest.mark.parametrize("trouble", [answer(status=503), reset, garbage])

@@ -1,29 +1,39 @@
-"""Sends spans to a collector, a few at a time, so that requests never wait for it.
+"""Sends finished spans to a collector, a few at a time, so that requests never wait for it.
 
-OpenTelemetry's own exporter encodes a whole batch in one go: 512 spans take 14 ms, in which the event loop
-does not run, and its HTTP client another 2 ms. At 700 spans a second the gateway's 99th percentile was 15 ms
-for that alone (services/gateway/docs/performance.md). Its encoder, fed a few spans at a time, takes 29 us for
-each. The same message as JSON, which every collector reads as well (https://opentelemetry.io/docs/specs/otlp/,
-"JSON Protobuf Encoding"), takes 5 us by msgspec. The tests read it with OpenTelemetry's own classes, and
-compare it with what its encoder makes of the same spans. Imported only where an exporter is configured.
+This is our own because of what OpenTelemetry's SDK and exporter took: a span that is recorded costs a request
+18 us there, and a batch of 512 is encoded in one go, 14 ms in which the event loop does not run. The
+gateway's 99th percentile was 15 ms for that alone (services/gateway/docs/performance.md). Here a span is a
+tuple until a thread makes JSON of it by msgspec, 5 us each, and the event loop has its turn after every few.
+
+The message is OTLP/HTTP's (https://opentelemetry.io/docs/specs/otlp/, "JSON Protobuf Encoding"), which every
+collector reads. The tests read it with OpenTelemetry's own classes and compare it with what its SDK and
+encoder make of the same spans.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import urllib3
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.util.types import AttributeValue
 
+from mambogo_chassis.tracing import FinishedSpan, Kind
+
+# As in OpenTelemetry's own batches.
+_QUEUE_SPANS: Final = 2048  # what is older is dropped: a dead collector costs spans, never memory
+_BATCH_SPANS: Final = 512
+_INTERVAL_SECONDS: Final = 5.0
 # About 0.05 ms of work, and then the event loop's turn, which it takes only while this thread sleeps.
 _SPANS_AT_ONCE: Final = 8
 _PAUSE_SECONDS: Final = 0.000_1
 _TIMEOUT_SECONDS: Final = 2.0
+# A collector that hangs may hold the process's end up for this long, and no longer.
+_SHUTDOWN_SECONDS: Final = 2.0
 _CONTENT_TYPE: Final = {"Content-Type": "application/json"}
 # A span that arrives twice is one span; what fails twice is dropped.
 _RETRIES: Final = urllib3.Retry(
@@ -33,89 +43,108 @@ _RETRIES: Final = urllib3.Retry(
     backoff_factor=0.2,
     raise_on_status=False,
 )
-# SpanFlags of opentelemetry/proto/trace/v1/trace.proto: it is known whether the parent is remote; it is.
-_HAS_IS_REMOTE: Final = 0x100
+# Of opentelemetry/proto/trace/v1/trace.proto.
+_KINDS: Final[Mapping[Kind, int]] = {"server": 2, "client": 3, "producer": 4, "consumer": 5}
+_UNSET, _ERROR = 0, 2  # Status.StatusCode
+_HAS_IS_REMOTE: Final = 0x100  # SpanFlags: it is known whether the parent is another process's; it is
 _IS_REMOTE: Final = 0x200
+_SCOPE: Final = "mambogo_chassis"
 
+logger = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 
-class GradualExporter(SpanExporter):
-    """Exports by OTLP/HTTP to `endpoint` (`http://host:4318/v1/traces`)."""
+class GradualExporter:
+    """Exports by OTLP/HTTP to `endpoint` (`http://host:4318/v1/traces`), from a thread of its own."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, resource: Mapping[str, str]) -> None:
         self._endpoint = endpoint
+        self._resource = resource
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=_RETRIES, timeout=_TIMEOUT_SECONDS)
+        self._waiting: deque[FinishedSpan] = deque(maxlen=_QUEUE_SPANS)
+        self._woken = threading.Event()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="span-export", daemon=True)
+        self._thread.start()
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send one batch, of one tracer. Called by the SDK's own thread."""
-        parts = []
-        for start in range(0, len(spans), _SPANS_AT_ONCE):
-            parts.append(encode(spans[start : start + _SPANS_AT_ONCE]))
-            time.sleep(_PAUSE_SECONDS)
-        try:
-            answer = self._pool.request(
-                "POST", self._endpoint, body=message(spans[0], parts), headers=_CONTENT_TYPE
-            )
-        except urllib3.exceptions.HTTPError:
-            return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS if answer.status < 300 else SpanExportResult.FAILURE
+    def add(self, span: FinishedSpan) -> None:
+        """Have a span sent with the next batch."""
+        self._waiting.append(span)
+        # Once for each batch: the thread looks itself whether more has come meanwhile.
+        if len(self._waiting) == _BATCH_SPANS:
+            self._woken.set()
 
-    def shutdown(self) -> None:
-        """Close the connection."""
+    def close(self) -> None:
+        """Send what is left, within a bound: a dead collector is tried for longer than we may wait."""
+        self._is_closed = True
+        self._woken.set()
+        self._thread.join(_SHUTDOWN_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("spans not delivered within %g s were given up", _SHUTDOWN_SECONDS)
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            if len(self._waiting) < _BATCH_SPANS:
+                self._woken.wait(_INTERVAL_SECONDS)
+                self._woken.clear()
+            self._send_waiting()
+        self._send_waiting()  # what came between the last look and the end
         self._pool.clear()
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits in here."""
-        return True
+    def _send_waiting(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH_SPANS, len(self._waiting)))]
+            try:
+                self._send(batch)
+            except urllib3.exceptions.HTTPError:
+                return  # dropped; the next batch asks again
+            except Exception:
+                # Whatever it is, those after it are to be sent.
+                logger.exception("%d spans were dropped", len(batch))
+
+    def _send(self, batch: Sequence[FinishedSpan]) -> None:
+        parts = []
+        for start in range(0, len(batch), _SPANS_AT_ONCE):
+            parts.append(encode(batch[start : start + _SPANS_AT_ONCE]))
+            time.sleep(_PAUSE_SECONDS)
+        self._pool.request("POST", self._endpoint, body=message(self._resource, parts), headers=_CONTENT_TYPE)
 
 
-def encode(spans: Sequence[ReadableSpan]) -> bytes:
+def encode(spans: Sequence[FinishedSpan]) -> bytes:
     """Spans as members of a JSON array, without its brackets."""
     return _encode([_span(span) for span in spans])[1:-1]
 
 
-def message(example: ReadableSpan, parts: Sequence[bytes]) -> bytes:
-    """The request: what `encode` made of spans, under the resource and the scope of one of them."""
-    scope = example.instrumentation_scope
-    resource = _encode({"attributes": _attributes(example.resource.attributes)})
-    named = _encode({"name": scope.name if scope is not None else ""})
-    spans = b",".join(parts)
+def message(resource: Mapping[str, str], parts: Sequence[bytes]) -> bytes:
+    """The request with what `encode` made of spans."""
     return b'{"resourceSpans":[{"resource":%b,"scopeSpans":[{"scope":%b,"spans":[%b]}]}]}' % (
-        resource,
-        named,
-        spans,
+        _encode({"attributes": _attributes(resource)}),
+        _encode({"name": _SCOPE}),
+        b",".join(parts),
     )
 
 
-def _span(span: ReadableSpan) -> dict[str, Any]:
-    context, parent = span.context, span.parent
-    flags = _HAS_IS_REMOTE
+def _span(span: FinishedSpan) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "traceId": f"{context.trace_id:032x}",
-        "spanId": f"{context.span_id:016x}",
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
         "name": span.name,
-        "kind": span.kind.value + 1,  # the API counts from 0, the message keeps 0 for what nobody said
+        "kind": _KINDS[span.kind],
         # 64 bits are text in JSON.
-        "startTimeUnixNano": str(span.start_time),
-        "endTimeUnixNano": str(span.end_time),
-        "attributes": _attributes(span.attributes or {}),
-        "status": {"code": span.status.status_code.value},
+        "startTimeUnixNano": str(span.started_ns),
+        "endTimeUnixNano": str(span.ended_ns),
+        "attributes": _attributes(span.attributes),
+        "status": {"code": _ERROR if span.has_failed else _UNSET},
+        "flags": _HAS_IS_REMOTE,
     }
-    if parent is not None:
-        made["parentSpanId"] = f"{parent.span_id:016x}"
-        if parent.is_remote:
-            flags |= _IS_REMOTE
-    made["flags"] = flags
+    if span.parent_id:
+        made["parentSpanId"] = span.parent_id
+        made["flags"] |= _IS_REMOTE
     return made
 
 
-def _attributes(attributes: Mapping[str, AttributeValue]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
-
-
-def _value(value: AttributeValue) -> dict[str, Any]:
-    """A value of the kinds that the chassis gives its spans; others as their text."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return {"intValue": str(value)}
-    return {"stringValue": str(value)}
+def _attributes(attributes: Mapping[str, str | int]) -> list[dict[str, Any]]:
+    return [
+        {"key": key, "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}}
+        for key, value in attributes.items()
+    ]
