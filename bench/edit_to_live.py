@@ -231,8 +231,8 @@ def measure_services(edits: int) -> None:
                     for number in range(edits)
                 ]
             _wait_for_original(seen, shown, pods)
-            if seen.ready(name) != pods:
-                raise SystemExit(f"the pods of {name} were replaced meanwhile")
+            if gone := pods - seen.ready(name):
+                raise SystemExit(f"{', '.join(gone)} was replaced meanwhile")
     text = f"{about}.\n\n{table('service', results, _SERVICE_TARGET_SECONDS)}"
     tables.refresh(ROOT / "docs/benchmarks/stack.md", "edits", text)
 

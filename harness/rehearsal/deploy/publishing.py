@@ -35,7 +35,7 @@ RELEASED = (
     Release("gateway-service", folder="gateway"),
     Release("product-service", folder="product", also=("product-migrations",)),
     Release("cart-service", folder="cart"),
-    Release("order-service", folder="order", also=("order-migrations",)),
+    Release("order-service", folder="order", also=("order-migrations", "topics")),
     Release("payment-service", folder="payment", also=("payment-migrations",)),
     Release("inventory-service", folder="inventory", also=("inventory-migrations",)),
     Release("config-server", supply="config-server"),
