@@ -84,12 +84,14 @@ def test_each_has_its_dockerfile(release: Release) -> None:
 def test_a_service_is_built_once_and_pushed_under_all_its_names(tmp_path: Path) -> None:
     bench = _bench(tmp_path)
     references = bench.publisher.publish(chosen(["order-service"])[0], COMMIT)
-    service, migrations = references
+    service, migrations, topics = references
     assert bench.told() == [
         f"build --progress=plain --tag={service} --file=order/Dockerfile .",
         f"push {service}",
         f"tag {service} {migrations}",
         f"push {migrations}",
+        f"tag {service} {topics}",
+        f"push {topics}",
     ]
 
 
