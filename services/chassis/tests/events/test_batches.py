@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from mambogo_chassis.database import Connection
@@ -86,3 +89,38 @@ async def test_a_transaction_that_failed_is_announced_again_and_never_committed(
 
     await eventually("the second try", done)
     assert [what for what, _ in batches.log] == ["before", "handle", "before", "handle", "committed"]
+
+
+async def test_events_that_come_close_behind_each_other_are_one_batch(pipeline: Pipeline) -> None:
+    pace_seconds = 0.2
+    consumer = pipeline.consumer(consumer_pace_seconds=pace_seconds)
+    began: list[float] = []
+
+    async def before(connection: Connection, events: Sequence[CloudEvent[Any]]) -> None:
+        began.append(time.monotonic())
+
+    consumer.around_batches(before, lambda: None)
+    handled = 0
+
+    async def handle(connection: Connection, event: CloudEvent[OrderPlaced]) -> None:
+        nonlocal handled
+        handled += 1
+
+    consumer.on(OrderPlaced)(handle)
+    pipeline.run_consumer(consumer)
+
+    async def are_handled(number: int) -> None:
+        async def done() -> bool:
+            return handled == number
+
+        await eventually(f"{number} events to be handled", done)
+
+    pipeline.produce(pipeline.event("the first, which waits for the group"))
+    await are_handled(1)
+    for number in range(19):
+        pipeline.produce(pipeline.event(f"o-{number}"))
+        await asyncio.sleep(pace_seconds / 5)
+    await are_handled(20)
+    assert len(began) > 1
+    # From the fetch to here it takes a moment, longer for one batch than for another.
+    assert min(later - sooner for sooner, later in pairwise(began)) > pace_seconds * 0.75

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from prometheus_client import CollectorRegistry
 
-from mambogo_chassis.database import Database
+from mambogo_chassis.database import Connection, Database
 from mambogo_chassis.events.envelope import CloudEvent
-from mambogo_chassis.events.records import InboundRecord
+from mambogo_chassis.events.records import InboundRecord, OutboundRecord
+from mambogo_chassis.events.relay import Relay
 from support.data import OrderPlaced, end_sessions, eventually, opened, rows, scalar
 from support.pipeline import Pipeline
 
@@ -87,6 +90,40 @@ async def test_two_relays_can_work_at_the_same_time(pipeline: Pipeline) -> None:
     assert keys[0]
     assert keys[1]
     assert not keys[0] & keys[1]
+
+
+async def test_events_that_are_appended_close_behind_each_other_share_a_round(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace_seconds = 0.2
+    began: list[float] = []
+    claim = Relay._claim
+
+    async def seen(self: Relay, connection: Connection) -> list[OutboundRecord]:
+        at = time.monotonic()
+        records = await claim(self, connection)
+        if records:
+            began.append(at)
+        return records
+
+    monkeypatch.setattr(Relay, "_claim", seen)
+    pipeline.run_relay(pipeline.relay(relay_pace_seconds=pace_seconds))
+    for number in range(20):
+        await pipeline.append(f"o-{number}")
+        await asyncio.sleep(pace_seconds / 5)
+    await pipeline.await_published()
+    assert sorted(_orders(await pipeline.records())) == sorted(f"o-{number}" for number in range(20))
+    assert len(began) > 1
+    # From a round's beginning to its claim it takes a moment, longer for one than for another.
+    assert min(later - sooner for sooner, later in pairwise(began)) > pace_seconds * 0.75
+
+
+async def test_a_backlog_is_not_paced(pipeline: Pipeline) -> None:
+    for number in range(60):
+        await pipeline.append(f"o-{number}")
+    # With a pause after each round this would take minutes.
+    pipeline.run_relay(pipeline.relay(relay_pace_seconds=1.0, relay_batch_events=1))
+    await pipeline.await_published()
 
 
 async def test_events_of_another_process_are_found_by_polling(pipeline: Pipeline) -> None:

@@ -31,6 +31,7 @@ from mambogo_chassis.events.metrics import ConsumerMetrics
 from mambogo_chassis.events.records import InboundRecord
 from mambogo_chassis.events.registry import EventRegistry
 from mambogo_chassis.events.settings import EventSettings
+from mambogo_chassis.pacing import left_seconds
 from mambogo_chassis.tracing import NoTracer, Tracer
 
 # How much of a transaction's bound (5 s) a batch may use before it commits what it has.
@@ -120,9 +121,14 @@ class Poller:
     async def _consume(self, source: Source) -> None:
         while not self._stop.is_set():
             records = await source.fetch(self._settings.consumer_batch_records)
+            began = time.monotonic()
             if records:
                 await self._process(source, records)
             await self._keep_house(source)
+            if 0 < len(records) < self._settings.consumer_batch_records:
+                # What comes close behind is one batch.
+                pace_seconds = self._settings.consumer_pace_seconds
+                await self._wait(left_seconds(began, len(records), least_seconds=pace_seconds))
 
     async def _process(self, source: Source, records: Sequence[InboundRecord]) -> None:
         """Take as much of a batch as goes, commit its offsets, put the rest back."""

@@ -31,6 +31,7 @@ from mambogo_chassis.events.publishing import Published, Publisher
 from mambogo_chassis.events.records import EVENT_HEADERS, SHARDS, OutboundRecord
 from mambogo_chassis.events.settings import EventSettings
 from mambogo_chassis.events.spans import Sending
+from mambogo_chassis.pacing import left_seconds
 from mambogo_chassis.tracing import NoTracer, Tracer
 
 # Half of the shards per round: two relays can share a backlog, and one alone needs two rounds for all.
@@ -124,6 +125,8 @@ class Relay:
         self.backlog: Backlog | None = None
         self._wake = asyncio.Event()
         self._stopping = False
+        # Whether the last round left anything that it could have taken, were it not for its bounds.
+        self._has_more = False
         self._first_shard = 0
         self._next_measure = 0.0
         self._next_purge = time.monotonic() + _PURGE_SECONDS
@@ -136,6 +139,7 @@ class Relay:
         is_awake = True
         self._publisher.open()
         while not self._stopping:
+            began = time.monotonic()
             try:
                 progressed = await self.round() if is_awake or await self._has_pending() else 0
                 await self._keep_house()
@@ -150,11 +154,13 @@ class Relay:
                 await self._pause(failed.next())
                 continue
             failed.reset()
-            is_awake = bool(progressed) or await self._pause(idle.next())
-            if is_awake:
+            if progressed:
                 idle.reset()
-            if is_awake and not progressed:
-                await asyncio.sleep(self._settings.relay_gather_seconds)
+            is_awake = self._has_more or await self._pause(idle.next())
+            if is_awake and not self._has_more:
+                idle.reset()
+                pause = left_seconds(began, progressed, least_seconds=self._settings.relay_pace_seconds)
+                await asyncio.sleep(max(pause, self._settings.relay_gather_seconds))
         await self._publisher.close()
 
     def stop(self) -> None:
@@ -165,6 +171,7 @@ class Relay:
     async def round(self) -> int | None:
         """Send one batch; the number of rows dealt with, or None when Kafka was not there for some."""
         timeout = self._settings.relay_publish_timeout_seconds
+        self._has_more = False
         # Twice: publishing, and the statements around it, each with its bound.
         async with self._database.transaction(timeout_seconds=2 * timeout) as connection:
             records = await self._claim(connection)
@@ -205,11 +212,17 @@ class Relay:
         cursor = await connection.execute(
             _FETCH, {"claimed": claimed, "per_shard": per_shard, "bytes": _ROUND_BYTES}, binary=True
         )
+        rows = await cursor.fetchall()
+        self._has_more = (
+            len(claimed) == _SHARDS_PER_ROUND
+            or len(rows) >= per_shard
+            or sum(len(row[3]) for row in rows) > _ROUND_BYTES // 2
+        )
         return [
             OutboundRecord(
                 row[0], row[1], row[2], row[3], EVENT_HEADERS if row[4] is None else stored_headers(row[4])
             )
-            for row in await cursor.fetchall()
+            for row in rows
         ]
 
     async def _mark(self, connection: Connection, published: Published) -> None:

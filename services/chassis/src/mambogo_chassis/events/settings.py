@@ -27,6 +27,8 @@ class EventSettings(BaseModel):
     relay_batch_events: int = Field(default=500, ge=1, le=5000)
     # After an append: lets the transaction commit, and others join the round.
     relay_gather_seconds: float = Field(default=0.01, ge=0, le=1)
+    # Rounds begin at least this far apart unless there is more than one can take; see `pacing`.
+    relay_pace_seconds: float = Field(default=0.03, ge=0, le=1)
     # Pause of an idle relay; what another process appended, and died before it relayed it, waits at most this
     # long. Looking is a tenth of what an idle pod uses for each second that it is shorter.
     relay_idle_seconds: float = Field(default=2.0, gt=0, le=10)
@@ -44,6 +46,8 @@ class EventSettings(BaseModel):
     consumer_instance_id: str | None = None
     # How long an idle consumer sleeps at a stretch; its stop waits for as long.
     consumer_poll_seconds: float = Field(default=1.0, gt=0, le=5)
+    # Batches begin at least this far apart unless one is full: as for the relay's rounds.
+    consumer_pace_seconds: float = Field(default=0.03, ge=0, le=1)
     consumer_batch_records: int = Field(default=500, ge=1, le=5000)
     # Longer than Kafka keeps a record that could be delivered again (default retention 24 h), with a margin.
     inbox_retention_seconds: float = Field(default=7 * 86_400.0, gt=0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -19,6 +20,7 @@ from uuid import uuid4
 from mambogo_chassis import failpoints
 from mambogo_chassis.database import Connection, Database, DatabaseError
 from mambogo_chassis.events import Outbox
+from mambogo_chassis.pacing import left_seconds
 
 from mambogo_payment.adapters import tables
 from mambogo_payment.adapters.metrics import PaymentMetrics
@@ -71,10 +73,12 @@ class Worker:
         self._wanted = asyncio.Event()
         self._is_stopping = False
         self._working: set[asyncio.Task[None]] = set()
+        # Whether more waits than there was a place for.
+        self._has_more = False
         self._next_backlog = 0.0
 
     def wake(self) -> None:
-        """There is work, or a place has become free."""
+        """There is work, or a place for what waits has become free."""
         self._wanted.set()
 
     def stop(self) -> None:
@@ -87,13 +91,17 @@ class Worker:
         try:
             while not self._is_stopping:
                 self._wanted.clear()
+                began = time.monotonic()
                 free = self._pace.concurrency - len(self._working)
                 claims = await self._claim(free) if free else []
                 for claim in claims:
                     self._start(claim)
+                self._has_more = len(claims) == free
                 if not free or len(claims) < free:
                     await self._show_backlog()
                     await self._wait()
+                    # What comes close behind is claimed by one transaction.
+                    await asyncio.sleep(left_seconds(began, len(claims)))
             if self._working:
                 await asyncio.wait(self._working)
         finally:
@@ -188,7 +196,8 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)
-        self.wake()
+        if self._has_more:
+            self.wake()
 
     async def _guarded(self, claim: Claim) -> None:
         """A payment that cannot be worked on stays claimed until its lease ends; the others go on."""
