@@ -1,9 +1,9 @@
 """How far apart steps begin that take everything that waits: rounds of the relay, batches of a consumer.
 
-Each costs a transaction and a write of Kafka's, however much it takes. A step at once for whatever has come is
-quick while little comes, and wasteful when much does: an order's way has eight of them, and at 50 orders a
-second it took 32 ms of CPU, 22 since the pause grows with what the last step found. An order that comes alone
-hardly waits.
+Each costs a transaction and a write of Kafka, however much it takes. A step at once for whatever has come is
+quick while little comes, and wasteful when much does: an order has eight of them on its way, and at 50 orders
+a second it took 32 ms of CPU, 22 since the pause grows with what the last step found. An order that comes
+alone hardly waits.
 """
 
 from __future__ import annotations
