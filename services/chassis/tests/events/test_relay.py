@@ -118,6 +118,28 @@ async def test_events_that_are_appended_close_behind_each_other_share_a_round(
     assert min(later - sooner for sooner, later in pairwise(began)) > pace_seconds * 0.75
 
 
+async def test_shards_that_wait_for_a_refused_row_are_not_asked_again_and_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):  # rows in all shards
+        await pipeline.append(f"o-{number}")
+    async with pipeline.database.connection() as connection:
+        await connection.execute("UPDATE outbox SET not_before = now() + interval '1 minute'")
+    rounds = 0
+    claim = Relay._claim
+
+    async def counted(self: Relay, connection: Connection) -> list[OutboundRecord]:
+        nonlocal rounds
+        rounds += 1
+        return await claim(self, connection)
+
+    monkeypatch.setattr(Relay, "_claim", counted)
+    pipeline.run_relay()
+    await asyncio.sleep(1.0)
+    # One each 50 to 100 ms; without a pause there would be hundreds.
+    assert 0 < rounds <= 25
+
+
 async def test_a_backlog_is_not_paced(pipeline: Pipeline) -> None:
     for number in range(60):
         await pipeline.append(f"o-{number}")
