@@ -213,8 +213,8 @@ class Relay:
             _FETCH, {"claimed": claimed, "per_shard": per_shard, "bytes": _ROUND_BYTES}, binary=True
         )
         rows = await cursor.fetchall()
-        # Not where nothing could be taken: shards whose rows all wait behind a refused one are looked at again
-        # after a pause.
+        # Not where nothing could be taken: shards whose rows all wait behind a refused one come again after a
+        # pause.
         self._has_more = bool(rows) and (
             len(claimed) == _SHARDS_PER_ROUND
             or len(rows) >= per_shard
