@@ -26,6 +26,9 @@ _ALONE = {"leader-elect": "false"}
 # Each of the controllers asks for a token of its own first; at the default of 20 requests a second the first
 # pod of a new cluster waits 5 s for that.
 _QUICK_START = {"kube-api-burst": "400", "kube-api-qps": "200"}
+# As on EKS' nodes. By kubeadm's default the kubelet pulls one image after the other, and the database waits
+# behind whatever was asked for while its volume was made.
+_KUBELET_PATCH = "kind: KubeletConfiguration\nserializeImagePulls: false\nmaxParallelImagePulls: 4\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def kind_config(spec: ClusterSpec) -> dict[str, object]:
             {"containerPort": port.node, "hostPort": port.host, "listenAddress": "127.0.0.1"}
             for port in spec.ports
         ],
-        "kubeadmConfigPatches": [_cluster_patch(spec), _STATIC_POD_PATCHES],
+        "kubeadmConfigPatches": [_cluster_patch(spec), _KUBELET_PATCH, _STATIC_POD_PATCHES],
     }
     return {
         "kind": "Cluster",

@@ -142,10 +142,10 @@ def handle(events: Events) -> None:
     async def confirm(connection: Connection, event: CloudEvent[SeatAssigned]) -> None:
         """Once per event, in the transaction that remembers it; the UPDATE locks the booking's row."""
         cursor = await connection.execute(
-            "UPDATE booking SET state = 'CONFIRMED' WHERE id = %s AND state = 'OPEN'",
+            "UPDATE booking SET state = 'CONFIRMED' WHERE id = %s AND state = 'OPEN' RETURNING id",
             (UUID(event.data.booking_id),),
         )
-        if cursor.rowcount:
+        if await cursor.fetchone() is not None:
             confirmed = BookingConfirmed(booking_id=event.data.booking_id)
             await events.outbox.append(connection, confirmed, subject=event.subject)
 

@@ -22,6 +22,7 @@ from mambogo_chassis.database import (
     DatabaseUnavailableError,
     Ends,
     PoolExhaustedError,
+    pipelined,
 )
 from mambogo_chassis.database.errors import TransactionAbortedError
 from support.data import end_sessions, eventually, opened, scalar
@@ -190,6 +191,31 @@ async def test_statements_travel_with_begin_and_commit(postgres_database: FreshD
             await connection.execute("INSERT INTO t VALUES (2)")
             ends.last = ("UPDATE t SET id = id + %s", (10,))
         assert await database.read("SELECT id FROM t ORDER BY id") == [(11,), (12,)]
+
+
+async def test_a_pipeline_inside_a_pipeline_is_part_of_it(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database, database.transaction() as connection:
+        async with pipelined(connection):
+            async with pipelined(connection):
+                slow = await connection.execute("SELECT pg_sleep(0.3)")
+                after = await connection.execute("SELECT 7")
+            # Nobody has waited at the inner block's end.
+            assert slow.pgresult is None
+        assert await after.fetchone() == (7,)
+
+
+async def test_what_fails_in_a_pipeline_undoes_everything(postgres_database: FreshDatabase) -> None:
+    async with opened(postgres_database) as database:
+        await _make_table(database)
+
+        async def twice() -> None:
+            async with database.transaction() as connection, pipelined(connection):
+                for _ in range(2):
+                    await connection.execute("INSERT INTO t VALUES (1)")
+
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            await twice()
+        assert await database.read("SELECT id FROM t") == []
 
 
 async def test_a_last_statement_that_fails_undoes_everything(postgres_database: FreshDatabase) -> None:

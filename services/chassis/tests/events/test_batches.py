@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from mambogo_chassis.database import Connection
+from mambogo_chassis.database import Connection, Database
 from mambogo_chassis.events import CloudEvent, EventConsumer
 from mambogo_chassis.events.polling import Source
 from mambogo_chassis.events.records import InboundRecord
@@ -93,6 +94,37 @@ async def test_a_transaction_that_failed_is_announced_again_and_never_committed(
 
     await eventually("the second try", done)
     assert [what for what, _ in batches.log] == ["before", "handle", "before", "handle", "committed"]
+
+
+async def test_handlers_that_read_nothing_share_a_round_trip(
+    pipeline: Pipeline, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = pipeline.consumer()
+    async with database.connection() as connection:
+        await connection.execute(
+            "CREATE TABLE taken (order_id text PRIMARY KEY CHECK (order_id <> 'poison'))"
+        )
+    seen: list[int] = []
+
+    async def handle(connection: Connection, event: CloudEvent[OrderPlaced]) -> None:
+        await connection.execute("INSERT INTO taken VALUES (%s)", (event.data.order_id,))
+        seen.append(len(connection._pipeline.result_queue) if connection._pipeline else 0)
+
+    consumer.on(OrderPlaced)(handle)
+    pipeline.produce(*(pipeline.event(order) for order in ("o-1", "o-2", "poison", "o-3")))
+    pipeline.run_consumer(consumer)
+
+    async def others_are_there() -> bool:
+        effects = await database.read("SELECT order_id FROM taken ORDER BY order_id")
+        return effects == [("o-1",), ("o-2",), ("o-3",)]
+
+    await eventually("the others' effects, one by one after the batch failed", others_are_there)
+    assert max(seen) > 1  # more than one statement was on its way, and nobody had waited
+    await eventually("the poison to be a dead letter", partial(_is_dead, database))
+
+
+async def _is_dead(database: Database) -> bool:
+    return await database.read("SELECT count(*) FROM outbox WHERE topic LIKE '%%.dlt'") == [(1,)]
 
 
 async def test_events_that_come_close_behind_each_other_are_one_batch(

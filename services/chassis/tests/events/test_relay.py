@@ -12,7 +12,7 @@ from mambogo_testkit.dependencies.kafka import KafkaBroker, TopicSpace
 from mambogo_testkit.dependencies.postgres import Database as FreshDatabase
 from prometheus_client import CollectorRegistry
 
-from mambogo_chassis.database import Connection, Database
+from mambogo_chassis.database import Connection, Database, Ends
 from mambogo_chassis.events.envelope import CloudEvent
 from mambogo_chassis.events.records import InboundRecord, OutboundRecord
 from mambogo_chassis.events.relay import Relay
@@ -82,10 +82,11 @@ async def test_several_relays_send_everything_once_and_keep_each_aggregates_orde
 async def test_two_relays_can_work_at_the_same_time(pipeline: Pipeline) -> None:
     await pipeline.append(*(f"o-{number}" for number in range(200)))
     first, second = pipeline.relay(), pipeline.relay()
-    async with pipeline.database.transaction() as connection:
-        claimed = await first._claim(connection)
-        async with pipeline.database.transaction() as other:
-            also_claimed = await second._claim(other)
+    ends, other_ends = first._claim(), second._claim()
+    async with pipeline.database.transaction(ends=ends) as connection:
+        claimed = await first._fetch(connection, ends)
+        async with pipeline.database.transaction(ends=other_ends) as other:
+            also_claimed = await second._fetch(other, other_ends)
     keys = {record.key for record in claimed}, {record.key for record in also_claimed}
     assert keys[0]
     assert keys[1]
@@ -127,14 +128,14 @@ async def test_shards_that_wait_for_a_refused_row_are_not_asked_again_and_again(
     async with pipeline.database.connection() as connection:
         await connection.execute("UPDATE outbox SET not_before = now() + interval '1 minute'")
     rounds = 0
-    claim = Relay._claim
+    fetch = Relay._fetch
 
-    async def counted(self: Relay, connection: Connection) -> list[OutboundRecord]:
+    async def counted(self: Relay, connection: Connection, ends: Ends) -> list[OutboundRecord]:
         nonlocal rounds
         rounds += 1
-        return await claim(self, connection)
+        return await fetch(self, connection, ends)
 
-    monkeypatch.setattr(Relay, "_claim", counted)
+    monkeypatch.setattr(Relay, "_fetch", counted)
     pipeline.run_relay()
     await asyncio.sleep(1.0)
     # One each 50 to 100 ms; without a pause there would be hundreds.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
 
 import uvloop
 from mambogo_chassis.service import EXIT_CONFIGURATION, Service
+from mambogo_chassis.serving import settle_memory
 
 from mambogo_gateway.config import GatewayConfig, load_config
 from mambogo_gateway.errors import ConfigurationError
@@ -31,9 +31,7 @@ async def serve(
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     await server.start(settings.host, settings.port)
-    # What exists now stays: not looking through it again saves a full collection's pause under load.
-    gc.collect()
-    gc.freeze()
+    settle_memory()
     await stop.wait()
     await server.stop()
 

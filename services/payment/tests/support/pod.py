@@ -9,7 +9,7 @@ from typing import Any
 
 from mambogo_chassis.client import CallPolicy, HttpClient
 from mambogo_chassis.client.transport import Transport
-from mambogo_chassis.database import Connection, Database
+from mambogo_chassis.database import Connection, Database, pipelined
 from mambogo_chassis.events import CloudEvent, EventData, Outbox
 from mambogo_chassis.metrics import Metrics
 
@@ -51,14 +51,16 @@ class Pod:
             metrics,
             Pace(concurrency=8, lease_seconds=lease_seconds, idle_seconds=0.05),
         )
+        self.outbox = outbox
         self.ordering = Ordering(outbox, metrics, wake=self.worker.wake)
 
     async def take(self, *events: CloudEvent[Any]) -> None:
         """Apply a batch."""
         async with self.database.transaction() as connection:
             await self.ordering.begin(connection, events)
-            for event in events:
-                await self._handle(connection, event)
+            async with pipelined(connection):
+                for event in events:
+                    await self._handle(connection, event)
         self.ordering.committed()
 
     async def _handle(self, connection: Connection, event: CloudEvent[Any]) -> None:

@@ -11,7 +11,7 @@ from mambogo_chassis.database.errors import (
     DatabaseUnavailableError,
     PoolExhaustedError,
 )
-from mambogo_chassis.database.pool import Connection, Database, DatabaseHealth, Ends
+from mambogo_chassis.database.pool import Connection, Database, DatabaseHealth, Ends, pipelined
 from mambogo_chassis.database.settings import DatabaseSettings
 from mambogo_chassis.database.wiring import use_database
 
@@ -26,5 +26,6 @@ __all__ = [
     "DatabaseUnavailableError",
     "Ends",
     "PoolExhaustedError",
+    "pipelined",
     "use_database",
 ]

@@ -70,6 +70,20 @@ class DatabaseHealth:
     milliseconds: float
 
 
+@asynccontextmanager
+async def pipelined(connection: Connection) -> AsyncIterator[None]:
+    """Statements of the block that read nothing back travel together; errors show at its end at the latest.
+
+    Inside of another such block it is part of that one: psycopg's own would wait for the server at both ends.
+    """
+    # A number, and no member, where psycopg is compiled.
+    if connection.pgconn.pipeline_status != psycopg.pq.PipelineStatus.OFF:
+        yield
+        return
+    async with connection.pipeline():
+        yield
+
+
 def conninfo(settings: DatabaseSettings, *, application_name: str) -> str:
     """The libpq connection string, server-side bounds included (no round trip is spent on SET)."""
     bounds = {

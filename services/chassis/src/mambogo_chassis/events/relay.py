@@ -24,7 +24,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from mambogo_chassis import failpoints
 from mambogo_chassis.database.errors import DatabaseError
-from mambogo_chassis.database.pool import Connection, Database
+from mambogo_chassis.database.pool import Connection, Database, Ends
 from mambogo_chassis.events.metrics import Backlog, OutboxMetrics
 from mambogo_chassis.events.outbox import Outbox, stored_headers
 from mambogo_chassis.events.publishing import Published, Publisher
@@ -173,8 +173,9 @@ class Relay:
         timeout = self._settings.relay_publish_timeout_seconds
         self._has_more = False
         # Twice: publishing, and the statements around it, each with its bound.
-        async with self._database.transaction(timeout_seconds=2 * timeout) as connection:
-            records = await self._claim(connection)
+        ends = self._claim()
+        async with self._database.transaction(timeout_seconds=2 * timeout, ends=ends) as connection:
+            records = await self._fetch(connection, ends)
             if not records:
                 return 0
             await failpoints.reach("relay.claimed")
@@ -182,7 +183,9 @@ class Relay:
             published = await self._publisher.publish(records, timeout_seconds=timeout)
             sending.finish(published)
             await failpoints.reach("relay.published")
-            await self._mark(connection, published)
+            await self._refuse(connection, published)
+            if published.sent:
+                ends.last = (_MARK, (list(published.sent),))
             await failpoints.reach("relay.marked")
         await failpoints.reach("relay.committed")
         return self._account(records, published)
@@ -194,15 +197,18 @@ class Relay:
             row = await cursor.fetchone()
             return bool(row and row[0])
 
-    async def _claim(self, connection: Connection) -> list[OutboundRecord]:
+    def _claim(self) -> Ends:
+        """The lock on shards; it travels with BEGIN, and what marks the rows with COMMIT."""
         parameters: dict[str, Any] = {
             "first": self._first_shard,
             "shards": SHARDS,
             "lock_class": _LOCK_CLASS,
             "limit": _SHARDS_PER_ROUND,
         }
-        cursor = await connection.execute(_CLAIM, parameters)
-        claimed = [row[0] for row in await cursor.fetchall()]
+        return Ends(first=(_CLAIM, parameters))
+
+    async def _fetch(self, connection: Connection, ends: Ends) -> list[OutboundRecord]:
+        claimed = [row[0] for row in ends.rows or ()]
         if not claimed:
             return []
         self._first_shard = (claimed[-1] + 1) % SHARDS
@@ -227,9 +233,7 @@ class Relay:
             for row in rows
         ]
 
-    async def _mark(self, connection: Connection, published: Published) -> None:
-        if published.sent:
-            await connection.execute(_MARK, (list(published.sent),))
+    async def _refuse(self, connection: Connection, published: Published) -> None:
         for outbox_id, error in published.refused:
             logger.error("Kafka refused outbox row %d: %s", outbox_id, error)
             await connection.execute(_REFUSE, {"id": outbox_id, "error": error})

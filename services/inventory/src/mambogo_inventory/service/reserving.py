@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from mambogo_chassis import failpoints
-from mambogo_chassis.database import Connection, Database
+from mambogo_chassis.database import Connection, Database, pipelined
 from mambogo_chassis.events import CloudEvent, Outbox, PermanentEventError
 
 from mambogo_inventory.adapters import tables
@@ -121,7 +121,7 @@ class Reserving:
     async def _carry_out(self, connection: Connection, rows: WorkingSet, decision: Decision) -> None:
         """Write what was decided, in one round trip, and keep `rows` true."""
         reservation, movement = decision.reservation, decision.movement
-        async with connection.pipeline():
+        async with pipelined(connection):
             if movement is not None:
                 await tables.move(connection, reservation.order_id, reservation.lines, movement)
                 for line in reservation.lines:

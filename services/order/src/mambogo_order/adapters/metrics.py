@@ -1,12 +1,12 @@
 """The business metrics of order-service.
 
-What HTTP operations and the sweeper did is counted after its commit. What an event did is counted when it is
-decided: a batch that has to be repeated counts twice. Sums of money that have to be right are read from the
-database.
+What was done is counted after its commit, and not by a process that dies before. Sums of money that have to
+be right are read from the database.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from mambogo_chassis.metrics import Metrics
@@ -66,7 +66,7 @@ class OrderMetrics:
         self._orders.labels(state=order.state.lower()).inc()
         if order.state is State.CONFIRMED:
             self._revenue.labels(currency=order.currency, kind="confirmed").inc(order.total_minor)
-            self._confirmation.observe((order.updated_at - order.placed_at).total_seconds())
+            self._confirmation.observe(max((datetime.now(UTC) - order.placed_at).total_seconds(), 0.0))
         elif before is State.CONFIRMED:
             self._revenue.labels(currency=order.currency, kind="reversed").inc(order.total_minor)
 

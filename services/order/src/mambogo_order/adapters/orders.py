@@ -6,7 +6,7 @@ until the transaction ends: that lock is what keeps the events of one order in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +33,8 @@ SELECT * FROM placed
 """
 _FIND: Final = "SELECT * FROM orders WHERE order_id = %s"
 _LOCK: Final = "SELECT * FROM orders WHERE order_id = %s FOR NO KEY UPDATE"
+# In one sequence, so that two transactions cannot wait for each other in a circle.
+_LOCK_ALL: Final = "SELECT * FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR NO KEY UPDATE"
 _LINES: Final = """
 SELECT product_id, quantity, unit_price_minor FROM order_lines WHERE order_id = %s ORDER BY position
 """
@@ -48,11 +50,10 @@ ORDER BY placed_at DESC, order_id DESC LIMIT %(limit)s
 """
 # `updated_at` never goes back, also when the server's clock does.
 _MOVE: Final = """
-UPDATE orders SET state = %(state)s, reason = %(reason)s, sequence = sequence + 1,
-    payment_id = coalesce(%(payment_id)s, payment_id),
-    updated_at = greatest(updated_at, clock_timestamp()), resends = 0,
+UPDATE orders SET state = %(state)s, reason = %(reason)s, sequence = %(sequence)s,
+    payment_id = %(payment_id)s, updated_at = greatest(updated_at, clock_timestamp()), resends = 0,
     sweep_at = now() + %(sweep_after)s::interval
-WHERE order_id = %(order_id)s RETURNING *
+WHERE order_id = %(order_id)s
 """
 _DUE: Final = """
 SELECT *, now() AS now FROM orders WHERE sweep_at <= now()
@@ -64,7 +65,7 @@ WHERE order_id = %(order_id)s RETURNING *
 """
 _REFUND: Final = """
 INSERT INTO order_refunds (refund_id, order_id, amount_minor) VALUES (%s, %s, %s)
-ON CONFLICT (refund_id) DO NOTHING
+ON CONFLICT (refund_id) DO NOTHING RETURNING refund_id
 """
 _REFUNDED: Final = """
 UPDATE orders
@@ -112,6 +113,12 @@ async def locked(connection: Connection, order_id: UUID) -> Order | None:
     return _order(rows[0]) if rows else None
 
 
+async def locked_all(connection: Connection, order_ids: Iterable[UUID]) -> dict[UUID, Order]:
+    """Those of the orders that there are, held until the transaction ends."""
+    rows = await _all(connection, _LOCK_ALL, (sorted(set(order_ids)),))
+    return {row["order_id"]: _order(row) for row in rows}
+
+
 async def lines(connection: Connection, order_id: UUID) -> list[Line]:
     """What was ordered, in the client's order."""
     rows = await _all(connection, _LINES, (order_id,))
@@ -133,24 +140,20 @@ async def page(
     return [_order(row) for row in await _all(connection, _PAGE, parameters)]
 
 
-async def move(
-    connection: Connection,
-    order_id: UUID,
-    *,
-    to: State,
-    reason: Reason | None,
-    payment_id: UUID | None,
-    sweep_after: object,
-) -> Order:
-    """Write a move of a locked order; `sweep_after` is a timedelta, or None where it waits for nobody."""
+async def move(connection: Connection, moved: Order, *, sweep_after: object) -> None:
+    """Write a move of a locked order; `sweep_after` is a timedelta, or None where it waits for nobody.
+
+    Reads nothing back, so that the moves of a batch can travel together.
+    """
     parameters = {
-        "order_id": order_id,
-        "state": to.value,
-        "reason": reason.value if reason is not None else None,
-        "payment_id": payment_id,
+        "order_id": moved.order_id,
+        "state": moved.state.value,
+        "reason": moved.reason.value if moved.reason is not None else None,
+        "sequence": moved.sequence,
+        "payment_id": moved.payment_id,
         "sweep_after": sweep_after,
     }
-    return _order(await _one(connection, _MOVE, parameters))
+    await connection.execute(_MOVE, parameters)
 
 
 async def due(connection: Connection, limit: int) -> list[Due]:
@@ -166,8 +169,7 @@ async def repeat(connection: Connection, order_id: UUID, sweep_at: datetime) -> 
 
 async def add_refund(connection: Connection, order: Order, refund_id: UUID, amount_minor: int) -> Order:
     """The locked order with a refund counted; unchanged if that refund was counted before."""
-    cursor = await connection.execute(_REFUND, (refund_id, order.order_id, amount_minor))
-    if cursor.rowcount == 0:
+    if not await _all(connection, _REFUND, (refund_id, order.order_id, amount_minor)):
         return order
     return _order(await _one(connection, _REFUNDED, (amount_minor, order.order_id)))
 

@@ -134,10 +134,10 @@ class Operations:
         async with self._database.transaction() as connection:
             order = _own(await orders.locked(connection, order_id), principal)
             try:
-                applied = await self._mover.apply_to(connection, order, CancelAsked())
+                applied = await self._mover.apply(connection, order, CancelAsked())
             except ContradictionError as error:
                 raise conflict("order-rejected", "A rejected order cannot be cancelled.") from error
-            cancelled = await _whole(connection, applied.order)
+            cancelled = await _whole(connection, _own(await orders.find(connection, order_id), principal))
         if applied.is_new:
             self._metrics.moved(applied.before, applied.order)
         return cancelled

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from mambogo_chassis import failpoints
-from mambogo_chassis.database import Connection
+from mambogo_chassis.database import Connection, pipelined
 from mambogo_chassis.events import Outbox
 from mambogo_order.adapters import orders
 from mambogo_order.adapters.events import event_of
@@ -19,13 +19,12 @@ from mambogo_order.domain.moving import Fact, Move, PaymentRefunded, decide
 from mambogo_order.domain.sweeping import Patience
 
 
-class UnknownOrderError(Exception):
-    """Nobody placed this order here."""
-
-
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The order after a fact, and the state that it had before; the same where nothing was new."""
+    """The order after a fact, and the state that it had before; the same where nothing was new.
+
+    Its `updated_at` is not known before it is read again: it is the database's.
+    """
 
     order: Order
     before: State
@@ -43,52 +42,35 @@ class Mover:
         self._outbox = outbox
         self._patience = patience
 
-    async def apply(self, connection: Connection, order_id: UUID, fact: Fact) -> Applied:
-        """Let `fact` take effect. Raises UnknownOrderError and ContradictionError."""
-        return await self.apply_to(connection, await self._locked(connection, order_id), fact)
-
-    async def apply_to(self, connection: Connection, order: Order, fact: Fact) -> Applied:
-        """The same for an order that this transaction has locked."""
+    async def apply(self, connection: Connection, order: Order, fact: Fact) -> Applied:
+        """Let `fact` take effect on an order that this transaction has locked. Raises ContradictionError."""
         move = decide(order, fact)
         if move is None:
             return Applied(order, order.state)
         return Applied(await self._store(connection, order, move), order.state)
 
     async def refund(
-        self, connection: Connection, order_id: UUID, *, refund_id: UUID, amount_minor: int
+        self, connection: Connection, order: Order, *, refund_id: UUID, amount_minor: int
     ) -> Applied:
-        """Count a refund once; when all has been refunded, a confirmed order is cancelled.
+        """Count a refund of a locked order once; when all has been refunded, a confirmed one is cancelled.
 
-        Raises UnknownOrderError and ContradictionError.
+        Raises ContradictionError.
         """
-        before = await self._locked(connection, order_id)
-        order = await orders.add_refund(connection, before, refund_id, amount_minor)
-        return await self.apply_to(connection, order, PaymentRefunded(order.refunded_minor))
-
-    async def _locked(self, connection: Connection, order_id: UUID) -> Order:
-        order = await orders.locked(connection, order_id)
-        if order is None:
-            raise UnknownOrderError(f"there is no order {order_id}")
-        return order
+        counted = await orders.add_refund(connection, order, refund_id, amount_minor)
+        return await self.apply(connection, counted, PaymentRefunded(counted.refunded_minor))
 
     async def _store(self, connection: Connection, order: Order, move: Move) -> Order:
-        patience = self._patience()
-        payment_id = move.payment_id or order.payment_id
-        event = event_of(
-            replace(
-                order, state=move.to, reason=move.reason, payment_id=payment_id, sequence=order.sequence + 1
-            )
+        # The row is locked, so this is what it will be.
+        moved = replace(
+            order,
+            state=move.to,
+            reason=move.reason,
+            payment_id=move.payment_id or order.payment_id,
+            sequence=order.sequence + 1,
         )
-        # The row is locked, so this is what it will be; the event waits for its statement: one round trip.
-        async with connection.pipeline():
-            await self._outbox.append(connection, event, subject=str(order.order_id))
-            moved = await orders.move(
-                connection,
-                order.order_id,
-                to=move.to,
-                reason=move.reason,
-                payment_id=move.payment_id,
-                sweep_after=patience.resend_after if move.to in WAITING else None,
-            )
+        async with pipelined(connection):
+            await self._outbox.append(connection, event_of(moved), subject=str(order.order_id))
+            sweep_after = self._patience().resend_after if move.to in WAITING else None
+            await orders.move(connection, moved, sweep_after=sweep_after)
         await failpoints.reach("order.moved")
         return moved

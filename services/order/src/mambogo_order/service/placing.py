@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID, uuid4
 
 from mambogo_chassis import failpoints
-from mambogo_chassis.database import Connection
+from mambogo_chassis.database import Connection, pipelined
 from mambogo_chassis.events import Outbox
 from mambogo_order.adapters import orders
 from mambogo_order.adapters.events import event_of
@@ -44,7 +44,7 @@ class Placer:
         order = Order(uuid4(), user_id, State.PENDING, 1, wanted.currency, wanted.total_minor, now, now)
         event = event_of(order, wanted.lines)
         # The event waits for the order's statement: both are one round trip.
-        async with connection.pipeline():
+        async with pipelined(connection):
             await self._outbox.append(connection, event, subject=str(order.order_id))
             sweep_after = self._patience().resend_after
             order = await orders.insert(connection, order, wanted.lines, sweep_after=sweep_after)

@@ -81,7 +81,7 @@ class Sweeper:
     async def _drive_on(self, connection: Connection, due: orders.Due) -> tuple[Action, Applied]:
         what = action(due.order.placed_at, due.now, self._settings().patience)
         if what is Action.GIVE_UP:
-            return what, await self._mover.apply_to(connection, due.order, GivenUp())
+            return what, await self._mover.apply(connection, due.order, GivenUp())
         return what, await self._repeat(connection, due)
 
     async def _repeat(self, connection: Connection, due: orders.Due) -> Applied:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +15,6 @@ from mambogo_payment.domain.payment import Money, Payment, State
 _COLUMNS: Final = (
     "payment_id, order_id, user_id, amount_minor, currency, state, decline_reason, refund_id, attempts"
 )
-# The row is locked either way; an existing one is found by the SELECT that follows.
 _INSERT: Final = """
 INSERT INTO payment (
     payment_id, order_id, user_id, amount_minor, currency, state, due_at, traceparent
@@ -23,10 +22,12 @@ INSERT INTO payment (
     %(payment_id)s, %(order_id)s, %(user_id)s, %(amount_minor)s, %(currency)s, %(state)s,
     CASE WHEN %(is_due)s THEN now() END, %(traceparent)s
 )
-ON CONFLICT (order_id) DO NOTHING
 """
-_LOCK_BY_ORDER: Final = f"SELECT {_COLUMNS} FROM payment WHERE order_id = %s FOR UPDATE"  # noqa: S608 - a constant
-_LOCK: Final = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = %s FOR UPDATE"  # noqa: S608 - a constant
+# All of them in one sequence, so that two transactions cannot wait for each other in a circle.
+_LOCK: Final = f"""
+SELECT {_COLUMNS} FROM payment WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE
+"""  # noqa: S608 - a constant
+_LOCK_ONE: Final = f"SELECT {_COLUMNS} FROM payment WHERE payment_id = %s FOR UPDATE"  # noqa: S608 - a constant
 # What changes is where the payment stands, and that somebody has to look at once, or never again.
 _WRITE: Final = """
 UPDATE payment
@@ -104,23 +105,21 @@ class Backlog:
     oldest_seconds: float
 
 
-async def obtain(
-    connection: Connection, candidate: Payment, *, is_due: bool, traceparent: str | None
-) -> tuple[Payment, bool]:
-    """The order's payment, locked; `candidate` if it has none yet, and whether that is so."""
-    parameters = {**_parameters(candidate), "is_due": is_due, "traceparent": traceparent}
-    if (await connection.execute(_INSERT, parameters)).rowcount:
-        return candidate, True
-    cursor = await connection.execute(_LOCK_BY_ORDER, (candidate.order_id,))
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - payments are never deleted
-    return _payment(row), False
+async def lock(connection: Connection, order_ids: Iterable[UUID]) -> dict[UUID, Payment]:
+    """Those that the orders have, by order; nobody else can change them until the end of the transaction."""
+    cursor = await connection.execute(_LOCK, (sorted(set(order_ids)),))
+    return {payment.order_id: payment for payment in map(_payment, await cursor.fetchall())}
 
 
-async def lock(connection: Connection, payment_id: UUID) -> Payment | None:
+async def lock_one(connection: Connection, payment_id: UUID) -> Payment | None:
     """A payment that nobody else can change until the end of the transaction."""
-    row = await (await connection.execute(_LOCK, (payment_id,))).fetchone()
+    row = await (await connection.execute(_LOCK_ONE, (payment_id,))).fetchone()
     return _payment(row) if row is not None else None
+
+
+async def add(connection: Connection, payment: Payment, *, is_due: bool, traceparent: str | None) -> None:
+    """The payment of an order that has none; psycopg's UniqueViolation where somebody was faster."""
+    await connection.execute(_INSERT, {**_parameters(payment), "is_due": is_due, "traceparent": traceparent})
 
 
 async def write(connection: Connection, payment: Payment, *, is_due: bool) -> None:

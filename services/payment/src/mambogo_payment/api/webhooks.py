@@ -87,7 +87,7 @@ def routes(database: Database, worker: Worker, metrics: PaymentMetrics, settings
         payment_id = _payment_id(data.reference)
         if payment_id is None:
             return "unknown"
-        async with database.transaction() as connection:
+        async with database.connection() as connection:
             is_doubt = await tables.hint(connection, payment_id, says_captured=data.status == "captured")
         if not is_doubt:
             return "settled"

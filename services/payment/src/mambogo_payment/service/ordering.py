@@ -24,11 +24,14 @@ class Ordering:
         self._outbox = outbox
         self._metrics = metrics
         self._wake = wake
+        # The payments that the transaction has locked, by order, as they are after what it has done so far.
+        self._payments: dict[UUID, Payment] = {}
         self._changes: list[Change] = []
 
     async def begin(self, connection: Connection, events: Sequence[CloudEvent[Any]]) -> None:
-        """A transaction begins: what an earlier one left uncounted was rolled back."""
+        """Lock and read the payments that the events of one transaction are about."""
         self._changes = []
+        self._payments = await tables.lock(connection, (event.data.order_id for event in events))
 
     def committed(self) -> None:
         """The transaction that `begin` began has committed."""
@@ -40,14 +43,13 @@ class Ordering:
         """A payment for the order, unless it has one."""
         data = event.data
         money = Money(data.total_minor, data.currency)
-        candidate = Payment(uuid4(), data.order_id, data.user_id, money, State.OPEN)
-        payment, is_new = await tables.obtain(
-            connection, candidate, is_due=True, traceparent=event.traceparent
-        )
-        if is_new:
-            self._changes.append(Change(payment, is_new=True))
+        existing = self._payments.get(data.order_id)
+        if existing is not None:
+            await self._record(connection, rules.reserved(existing, money))
             return
-        await self._record(connection, rules.reserved(payment, money))
+        payment = Payment(uuid4(), data.order_id, data.user_id, money, State.OPEN)
+        await tables.add(connection, payment, is_due=True, traceparent=event.traceparent)
+        self._note(Change(payment, is_new=True))
 
     async def rejected(self, connection: Connection, event: CloudEvent[OrderRejected]) -> None:
         """Void it, or give it back."""
@@ -58,11 +60,18 @@ class Ordering:
         await self._ended(connection, event.data.order_id, event.data.user_id)
 
     async def _ended(self, connection: Connection, order_id: UUID, user_id: str) -> None:
+        existing = self._payments.get(order_id)
+        if existing is not None:
+            await self._record(connection, rules.order_ended(existing, uuid4()))
+            return
         absent = Payment(uuid4(), order_id, user_id, None, State.VOIDED)
-        payment, is_new = await tables.obtain(connection, absent, is_due=False, traceparent=None)
-        if not is_new:
-            await self._record(connection, rules.order_ended(payment, uuid4()))
+        await tables.add(connection, absent, is_due=False, traceparent=None)
+        self._note(Change(absent))
 
     async def _record(self, connection: Connection, change: Change) -> None:
         await record(connection, self._outbox, change)
+        self._note(change)
+
+    def _note(self, change: Change) -> None:
+        self._payments[change.payment.order_id] = change.payment
         self._changes.append(change)

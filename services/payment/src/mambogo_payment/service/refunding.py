@@ -17,7 +17,7 @@ class UnknownPaymentError(Exception):
 
 async def refund(connection: Connection, payment_id: UUID) -> Payment:
     """The payment, whose money is on its way back; raises UnknownPaymentError, RefundRefusedError."""
-    payment = await tables.lock(connection, payment_id)
+    payment = await tables.lock_one(connection, payment_id)
     if payment is None or payment.money is None:
         raise UnknownPaymentError(str(payment_id))
     change = rules.refund_wanted(payment, uuid4())

@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
-from uuid import uuid4
 
 from mambogo_chassis import failpoints
 from mambogo_chassis.database import Connection, Database, DatabaseError
@@ -28,7 +27,7 @@ from mambogo_payment.adapters.provider import ProviderError
 from mambogo_payment.adapters.tables import Claim
 from mambogo_payment.domain import payment as rules
 from mambogo_payment.domain.payment import Fact, Payment, State
-from mambogo_payment.service.recording import record
+from mambogo_payment.service.recording import Recorder
 
 # Pauses before a payment is looked at again: the first, doubled up to the last.
 _FIRST_PAUSE_SECONDS: Final = 0.2
@@ -67,7 +66,7 @@ class Worker:
     ) -> None:
         self._database = database
         self._provider = provider
-        self._outbox = outbox
+        self._recorder = Recorder(database, outbox, leave=self._leave)
         self._metrics = metrics
         self._pace = pace
         self._wanted = asyncio.Event()
@@ -107,6 +106,7 @@ class Worker:
         finally:
             for task in self._working:
                 task.cancel()
+            self._recorder.cancel()
 
     async def work(self, claim: Claim) -> None:
         """Do what one payment needs now, as far as the provider answers."""
@@ -150,14 +150,7 @@ class Worker:
         return fact
 
     async def _record(self, claim: Claim, fact: Fact | None) -> None:
-        async with self._database.transaction() as connection:
-            payment = await tables.lock(connection, claim.payment.payment_id)
-            assert payment is not None  # noqa: S101 - payments are never deleted
-            change = rules.learnt(payment, fact, uuid4())
-            await record(connection, self._outbox, change, traceparent=claim.traceparent)
-            if not change.is_new:
-                await self._leave(connection, payment, fact)
-            await failpoints.reach("payment.recorded")
+        change = await self._recorder.record(claim, fact)
         self._metrics.count([change])
         if change.is_new and change.is_work:
             self.wake()

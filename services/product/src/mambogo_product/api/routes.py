@@ -168,13 +168,15 @@ def _changing(catalogue: Catalogue) -> APIRouter:
 def _quoting(catalogue: Catalogue) -> APIRouter:
     router = APIRouter(tags=["internal"])
 
-    @router.get("/api/quotes", operation_id="getQuotes", openapi_extra=PUBLIC)
-    async def get_quotes(query: Annotated[models.QuotesQuery, Query()]) -> models.Quotes:
+    @router.get("/api/quotes", operation_id="getQuotes", openapi_extra=PUBLIC, response_model=models.Quotes)
+    async def get_quotes(query: Annotated[models.QuotesQuery, Query()]) -> Response:
         """Say what products cost now."""
         found = await catalogue.quotes(query.product_id)
-        return models.Quotes(
+        quotes = models.Quotes(
             items=[models.QuoteView.of(product) for product in found.products], unknown=found.unknown
         )
+        # Every order asks: returned as a model it would be checked and built once more.
+        return Response(quotes.model_dump_json(), media_type="application/json")
 
     return router
 
