@@ -118,10 +118,10 @@ async def at_rate(bench: Bench, offered: float) -> tuple[str, dict[str, float]]:
     async with load(bench, offered):
         await asyncio.sleep(_WARM_UP_SECONDS)
         bench.buyers.answered_seconds.clear()
-        refused, before = bench.buyers.refused, bench.shop.cpu_seconds()
+        refused, before = bench.buyers.refused, await bench.shop.cpu_seconds()
         began = time.time()
         await asyncio.sleep(bench.options.seconds)
-        ended, after = time.time(), bench.shop.cpu_seconds()
+        ended, after = time.time(), await bench.shop.cpu_seconds()
         waiting = await bench.orders.waiting()
     confirmed_at = await bench.orders.confirmed_at()
     within = [order for order, at in confirmed_at.items() if began <= at < ended]
