@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
-from mambogo_chassis.database import Connection, Database
+from mambogo_chassis.database import Connection, Database, DatabaseUnavailableError
 from mambogo_testkit.serving import rows
 
 from mambogo_payment.adapters import tables
@@ -72,6 +73,24 @@ async def test_the_second_answer_about_a_payment_finds_what_the_first_did(
     changes = await asyncio.gather(*(recorder.record(claim, CAPTURED) for _ in range(2)))
     assert [change.is_new for change in changes] == [True, False]
     assert await told(database, claim.payment.order_id) == ["captured"]
+
+
+async def test_without_its_database_all_are_told_at_once(
+    pod: Pod, database: Database, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = await claimed(pod, 3)
+    tries: list[str] = []
+
+    def away() -> NoReturn:
+        tries.append("transaction")
+        raise DatabaseUnavailableError("away", hint="")
+
+    monkeypatch.setattr(database, "transaction", away)
+    outcomes = await asyncio.gather(
+        *(recorder.record(claim, CAPTURED) for claim in claims), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 3
+    assert tries == ["transaction"]
 
 
 async def test_a_worker_that_stops_waiting_costs_its_neighbour_nothing(

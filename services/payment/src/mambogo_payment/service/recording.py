@@ -13,7 +13,13 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from mambogo_chassis import failpoints
-from mambogo_chassis.database import Connection, Database, pipelined
+from mambogo_chassis.database import (
+    Connection,
+    Database,
+    DatabaseUnavailableError,
+    PoolExhaustedError,
+    pipelined,
+)
 from mambogo_chassis.events import Outbox
 from mambogo_chassis.pacing import left_seconds
 
@@ -94,12 +100,16 @@ class Recorder:
     async def _write_apart(self, answers: Sequence[_Answer]) -> None:
         try:
             changes = await self._write(answers)
+        except (DatabaseUnavailableError, PoolExhaustedError) as error:
+            # Nobody's fault, and it would only take as long for each of them again.
+            _fail(answers, error)
+            return
         except Exception as error:  # whatever it is: alone, each finds out whose fault it is
-            if len(answers) > 1:
-                for answer in answers:
-                    await self._write_apart([answer])
-            elif not answers[0].change.done():
-                answers[0].change.set_exception(error)
+            if len(answers) == 1:
+                _fail(answers, error)
+                return
+            for answer in answers:
+                await self._write_apart([answer])
             return
         for answer, change in zip(answers, changes, strict=True):
             # Nobody waits any more for one whose worker was cancelled.
@@ -121,3 +131,9 @@ class Recorder:
                     changes.append(change)
             await failpoints.reach("payment.recorded")
         return changes
+
+
+def _fail(answers: Sequence[_Answer], error: Exception) -> None:
+    for answer in answers:
+        if not answer.change.done():
+            answer.change.set_exception(error)
