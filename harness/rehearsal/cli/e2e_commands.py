@@ -16,7 +16,7 @@ from rehearsal.stages.registry import NAMES
 @click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
 @click.option("--context", metavar="NAME", default="", help="Use the cluster of this kubeconfig context.")
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
-@click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 45 minutes.")
+@click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 35 minutes.")
 def e2e(
     profile: str | None,
     timing: str | None,

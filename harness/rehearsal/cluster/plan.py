@@ -26,8 +26,8 @@ _ALONE = {"leader-elect": "false"}
 # Each of the controllers asks for a token of its own first; at the default of 20 requests a second the first
 # pod of a new cluster waits 5 s for that.
 _QUICK_START = {"kube-api-burst": "400", "kube-api-qps": "200"}
-# As on EKS' nodes. By kubeadm's default the kubelet pulls one image after the other, and the database waits
-# behind whatever was asked for while its volume was made.
+# Not one after the other, as is kubeadm's default and not EKS': the database would wait behind whatever was
+# asked for while its volume was made. Four at once are this project's bound, for two cores.
 _KUBELET_PATCH = "kind: KubeletConfiguration\nserializeImagePulls: false\nmaxParallelImagePulls: 4\n"
 
 

@@ -172,8 +172,8 @@ class Relay:
         """Send one batch; the number of rows dealt with, or None when Kafka was not there for some."""
         timeout = self._settings.relay_publish_timeout_seconds
         self._has_more = False
-        # Twice: publishing, and the statements around it, each with its bound.
         ends = self._claim()
+        # Twice: publishing, and the statements around it, each with its bound.
         async with self._database.transaction(timeout_seconds=2 * timeout, ends=ends) as connection:
             records = await self._fetch(connection, ends)
             if not records:

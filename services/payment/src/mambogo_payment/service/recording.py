@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 from mambogo_chassis import failpoints
@@ -49,10 +49,8 @@ async def record(
             )
 
 
-class Leave(Protocol):
-    """What is to be done, in the transaction, with a payment that an answer did not change."""
-
-    async def __call__(self, connection: Connection, payment: Payment, fact: Fact | None) -> None: ...
+# What is to be done, in the transaction, with a payment that an answer did not change.
+Leave = Callable[[Connection, Payment, Fact | None], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
