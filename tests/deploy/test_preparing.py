@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class FakeRegistry:
 
     there: set[str]
     pushed: list[str] = field(default_factory=list)
+    pulled_ahead: list[str] = field(default_factory=list)
 
     def has(self, reference: str) -> bool:
         return reference in self.there
@@ -29,6 +30,10 @@ class FakeRegistry:
     def push(self, reference: str) -> None:
         self.there.add(reference)
         self.pushed.append(reference)
+
+    def pull_ahead(self, references: Sequence[str]) -> None:
+        assert self.there.issuperset(references)
+        self.pulled_ahead.extend(references)
 
 
 @dataclass
@@ -48,18 +53,24 @@ class FakeRenderer:
         return local_objects()
 
     def references(self) -> list[str]:
-        return ["rehearsal/kafka:1", "rehearsal/redis:1"]
+        return ["rehearsal/keycloak:1", "rehearsal/postgres:1", "rehearsal/redis:1"]
 
 
 def _run(state: Path) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
-    api, registry, events = FakeApplier(), FakeRegistry({"rehearsal/redis:1"}), list[Event]()
+    api, events = FakeApplier(), list[Event]()
+    registry = FakeRegistry({"rehearsal/keycloak:1", "rehearsal/redis:1"})
     Preparation(api, registry, state, events.append).run(FakeRenderer(), "light")
     return api, registry, events
 
 
 def test_only_missing_images_are_pushed(tmp_path: Path) -> None:
     _, registry, _ = _run(tmp_path)
-    assert registry.pushed == ["rehearsal/kafka:1"]
+    assert registry.pushed == ["rehearsal/postgres:1"]
+
+
+def test_what_is_waited_for_longest_is_pulled_ahead(tmp_path: Path) -> None:
+    _, registry, _ = _run(tmp_path)
+    assert registry.pulled_ahead == ["rehearsal/postgres:1", "rehearsal/keycloak:1"]
 
 
 def test_a_namespace_is_there_before_its_secrets(tmp_path: Path) -> None:

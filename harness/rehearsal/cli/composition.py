@@ -172,6 +172,7 @@ class Workshop:
 
     def prepare(self) -> None:
         """Put into the cluster what Tilt does not: the supplies' images, the namespaces, the Secrets."""
+        from rehearsal.cluster.engine import DockerNodeEngine
         from rehearsal.deploy.localising import OPTIONAL, SUPPLIED
         from rehearsal.deploy.preparing import Preparation
         from rehearsal.deploy.pushing import LocalRegistry
@@ -180,7 +181,9 @@ class Workshop:
             self.supplies.image(name)
         for name in OPTIONAL.values():
             self.supplies.image_if_to_be_had(name)
-        registry = LocalRegistry(self.docker, self.catalogue.ports.registry)
+        nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
+        only = nodes[0].name if len(nodes) == 1 else None
+        registry = LocalRegistry(self.docker, self.catalogue.ports.registry, only)
         Preparation(self.api(), registry, self.paths.state, self.emit).run(self.renderer(), self.profile)
 
     @property

@@ -15,6 +15,10 @@ from rehearsal.deploy import certificates, credentials
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.pushing import ImageRegistry, push_missing
 
+# What `up` waits for longest is Keycloak, which waits for PostgreSQL, which waits for its volume. Their
+# images are pulled while Tilt starts and the volume is made, not after.
+_PULLED_AHEAD = ("rehearsal/postgres", "rehearsal/keycloak")
+
 
 class Applier(Protocol):
     """The part of a Kubernetes API client that is needed here."""
@@ -44,7 +48,10 @@ class Preparation:
 
     def run(self, renderer: Rendering, profile: str) -> None:
         """Push images, then apply the profile's namespaces and the Secrets."""
-        push_missing(renderer.references(), self.registry, self.emit)
+        references = renderer.references()
+        push_missing(references, self.registry, self.emit)
+        named = {one.rpartition(":")[0]: one for one in references}
+        self.registry.pull_ahead([named[name] for name in _PULLED_AHEAD])
         with step(self.emit, "secrets", f"credentials in {self.state / credentials.FILE_NAME}"):
             for one in renderer.render(profile):
                 if one["kind"] == "Namespace":
