@@ -15,6 +15,8 @@ from rehearsal.deploy.preparing import Preparation
 
 from tests.deploy.base import local_objects
 
+NODE = "mambogo-control-plane"
+
 
 @dataclass
 class FakeRegistry:
@@ -31,7 +33,8 @@ class FakeRegistry:
         self.there.add(reference)
         self.pushed.append(reference)
 
-    def pull_ahead(self, references: Sequence[str]) -> None:
+    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
+        assert node == NODE
         assert self.there.issuperset(references)
         self.pulled_ahead.extend(references)
 
@@ -40,10 +43,17 @@ class FakeRegistry:
 class FakeApplier:
     """An API server that takes everything."""
 
+    there: frozenset[str] = frozenset()
     applied: list[Mapping[str, Any]] = field(default_factory=list)
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         self.applied.append(manifest)
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        return {} if path in self.there else None
+
+    def claims(self) -> list[str]:
+        return [one["metadata"]["name"] for one in self.applied if one["kind"] == "PersistentVolumeClaim"]
 
 
 class FakeRenderer:
@@ -56,10 +66,12 @@ class FakeRenderer:
         return ["rehearsal/keycloak:1", "rehearsal/postgres:1", "rehearsal/redis:1"]
 
 
-def _run(state: Path) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
-    api, events = FakeApplier(), list[Event]()
+def _run(
+    state: Path, *, there: frozenset[str] = frozenset(), only_node: str | None = NODE
+) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
+    api, events = FakeApplier(there), list[Event]()
     registry = FakeRegistry({"rehearsal/keycloak:1", "rehearsal/redis:1"})
-    Preparation(api, registry, state, events.append).run(FakeRenderer(), "light")
+    Preparation(api, registry, state, events.append, only_node).run(FakeRenderer(), "light")
     return api, registry, events
 
 
@@ -73,11 +85,37 @@ def test_what_is_waited_for_longest_is_pulled_ahead(tmp_path: Path) -> None:
     assert registry.pulled_ahead == ["rehearsal/postgres:1", "rehearsal/keycloak:1"]
 
 
+def test_volumes_are_asked_for_as_the_statefulsets_would(tmp_path: Path) -> None:
+    api, _, _ = _run(tmp_path)
+    asked = {one["metadata"]["name"]: one for one in api.applied if one["kind"] == "PersistentVolumeClaim"}
+    assert set(asked) == {"archive-postgres-0", "data-postgres-0", "data-kafka-0", "data-redis-0"}
+    claim = asked["data-postgres-0"]
+    assert claim["metadata"] == {
+        "name": "data-postgres-0",
+        "namespace": "mambogo-managed",
+        "labels": {"app": "postgres"},
+        "annotations": {"volume.kubernetes.io/selected-node": NODE},
+    }
+    assert claim["spec"]["resources"] == {"requests": {"storage": "4Gi"}}
+
+
+def test_a_volume_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    there = "/api/v1/namespaces/mambogo-managed/persistentvolumeclaims/data-postgres-0"
+    api, _, _ = _run(tmp_path, there=frozenset({there}))
+    assert "data-postgres-0" not in api.claims()
+    assert "data-kafka-0" in api.claims()
+
+
+def test_nothing_goes_ahead_where_pods_may_come_to_another_node(tmp_path: Path) -> None:
+    api, registry, _ = _run(tmp_path, only_node=None)
+    assert (api.claims(), registry.pulled_ahead) == ([], [])
+
+
 def test_a_namespace_is_there_before_its_secrets(tmp_path: Path) -> None:
     api, _, _ = _run(tmp_path)
     kinds = [one["kind"] for one in api.applied]
     assert kinds == sorted(kinds)
-    assert set(kinds) == {"Namespace", "Secret"}
+    assert set(kinds) == {"Namespace", "PersistentVolumeClaim", "Secret"}
 
 
 def test_no_value_is_in_an_event(tmp_path: Path) -> None:

@@ -183,8 +183,9 @@ class Workshop:
             self.supplies.image_if_to_be_had(name)
         nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
         only = nodes[0].name if len(nodes) == 1 else None
-        registry = LocalRegistry(self.docker, self.catalogue.ports.registry, only)
-        Preparation(self.api(), registry, self.paths.state, self.emit).run(self.renderer(), self.profile)
+        registry = LocalRegistry(self.docker, self.catalogue.ports.registry)
+        preparation = Preparation(self.api(), registry, self.paths.state, self.emit, only)
+        preparation.run(self.renderer(), self.profile)
 
     @property
     def profile(self) -> str:

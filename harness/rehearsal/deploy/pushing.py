@@ -32,8 +32,8 @@ class ImageRegistry(Protocol):
     def push(self, reference: str) -> None:
         """Push the engine's image of that repository:tag."""
 
-    def pull_ahead(self, references: Sequence[str]) -> None:
-        """Have the node pull images, in their order, and do not wait for it."""
+    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
+        """Have a node pull images, in their order, and do not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,6 @@ class LocalRegistry:
 
     client: DockerClient
     port: int
-    node: str | None
-    """The container of the cluster's only node; None where a pod may come to another one."""
 
     def has(self, reference: str) -> bool:
         """Return whether the registry has an image; raises EnvironmentNotReadyError without an answer."""
@@ -71,16 +69,14 @@ class LocalRegistry:
         except DockerException as error:
             raise self._silent(str(error)) from error
 
-    def pull_ahead(self, references: Sequence[str]) -> None:
-        """Start the pulls on the only node; with several, who would need them where is not known yet."""
+    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
+        """Start the pulls in a node's container and leave them alone."""
         from docker.errors import DockerException
 
-        if self.node is None:
-            return
         script = "; ".join(f"crictl pull localhost:{self.port}/{one}" for one in references)
         # What goes wrong is met again by the kubelet, which pulls what is not there, and says why it cannot.
         with contextlib.suppress(DockerException):
-            self.client.containers.get(self.node).exec_run(["bash", "-c", script], detach=True)
+            self.client.containers.get(node).exec_run(["bash", "-c", script], detach=True)
 
     def _silent(self, why: str) -> EnvironmentNotReadyError:
         return EnvironmentNotReadyError(
