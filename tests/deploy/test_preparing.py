@@ -63,14 +63,14 @@ class FakeRenderer:
         return local_objects()
 
     def references(self) -> list[str]:
-        return ["rehearsal/keycloak:1", "rehearsal/postgres:1", "rehearsal/redis:1"]
+        return ["rehearsal/kafka:1", "rehearsal/keycloak:1", "rehearsal/postgres:1", "rehearsal/redis:1"]
 
 
 def _run(
     state: Path, *, there: frozenset[str] = frozenset(), only_node: str | None = NODE
 ) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
     api, events = FakeApplier(there), list[Event]()
-    registry = FakeRegistry({"rehearsal/keycloak:1", "rehearsal/redis:1"})
+    registry = FakeRegistry({"rehearsal/kafka:1", "rehearsal/keycloak:1", "rehearsal/redis:1"})
     Preparation(api, registry, state, events.append, only_node).run(FakeRenderer(), "light")
     return api, registry, events
 
@@ -82,7 +82,7 @@ def test_only_missing_images_are_pushed(tmp_path: Path) -> None:
 
 def test_what_is_waited_for_longest_is_pulled_ahead(tmp_path: Path) -> None:
     _, registry, _ = _run(tmp_path)
-    assert registry.pulled_ahead == ["rehearsal/postgres:1", "rehearsal/keycloak:1"]
+    assert registry.pulled_ahead == ["rehearsal/postgres:1", "rehearsal/keycloak:1", "rehearsal/kafka:1"]
 
 
 def test_volumes_are_asked_for_as_the_statefulsets_would(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from rehearsal.deploy.claims import claims
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.pushing import ImageRegistry, push_missing
 
-# What `up` waits for longest is Keycloak, which waits for PostgreSQL, which waits for its volumes.
-_PULLED_AHEAD = ("rehearsal/postgres", "rehearsal/keycloak")
+# What the start waits for longest is Keycloak, which waits for PostgreSQL, which waits for its volumes; all
+# services wait for Kafka's topics.
+_PULLED_AHEAD = ("rehearsal/postgres", "rehearsal/keycloak", "rehearsal/kafka")
 _CLAIM = "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}"
 
 

@@ -18,7 +18,7 @@ from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Step
 from rehearsal.core.paths import Paths
 from rehearsal.core.waiting import NotYet, wait_until
-from rehearsal.supply import apt, capabilities, spreading
+from rehearsal.supply import apt, capabilities
 from rehearsal.supply.engine_finding import Silence, Silent, find_engine
 from rehearsal.supply.engine_home import RUNTIME_NAME, EngineHome, recorded_pid
 
@@ -116,7 +116,6 @@ def start(silent: Silent, home: EngineHome, paths: Paths, progress: Step) -> Non
             return  # the package started its service
         _launch(home, paths, progress)
     _wait_ready(home, progress)
-    spreading.spread(home.data_root)
 
 
 def install_runtime(home: EngineHome, paths: Paths) -> None:
