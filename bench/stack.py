@@ -30,9 +30,9 @@ _TARGETS = {  # of issue "Production's whole stack"
     ("standard", _AGAIN): "10 s",
     ("light", _AGAIN): "10 s",
 }
-# ext4 without a journal keeps the inode of a deleted file from reuse for a minute, six where it is not
-# written yet, and looks at every such one for each file that it creates nearby: 10 s of CPU for a cluster.
-_DELETED_SECONDS = 61.0
+# ext4 without a journal keeps the inode of a deleted file from reuse for a minute, and for six where its
+# block is dirty; it looks at each such one for every file that it creates nearby: 10 s of CPU for a cluster.
+_DELETED_SECONDS = 361.0
 _IDLE_TARGETS = {"standard": "600 m, 6.5 GiB", "light": "350 m, 4 GiB"}
 
 
