@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -76,6 +77,18 @@ def test_faults_are_numbered_because_their_titles_would_overlap() -> None:
     texts = [one.text for one in drawing.iter("text")]
 
     assert [one for one in texts if one in ("1", "2")] == ["1", "2"]
+
+
+def test_numbers_of_faults_that_follow_close_on_another_do_not_lie_on_each_other() -> None:
+    long = tuple(Point(1000 + second, "load", 4, 4, 20) for second in range(1000))
+    made = [FaultMade("kill one", at, at + 1.0) for at in (1002.0, 1003.0, 1004.0, 1900.0)]
+    numbers = [one.find("text") for one in _drawn(long, *made).iter("g")]
+    places = [float(one.get("x", 0)) for one in numbers if one is not None]
+
+    assert all(later - earlier >= 16 for earlier, later in pairwise(places))
+    assert places[-1] == pytest.approx(
+        70 + 0.9009 * 904, abs=1
+    )  # one that stands alone is where its fault is
 
 
 def test_drawing_says_in_words_what_it_shows() -> None:

@@ -16,6 +16,7 @@ from rehearsal.report.drawing import BELOW, GAP, LANE, TOP, WIDTH, Axis, Lane, f
 from rehearsal.report.model import FaultReport, Report
 
 FILE_NAME = "series.ndjson"
+_NUMBER_WIDTH = 16.0  # two digits and a space; numbers of faults that follow close on another move aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,10 @@ def render_timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
         '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>'
     )
+    label = 0.0
     for number, fault in enumerate(report.faults, 1):
-        yield from _band(fault, number, axis, height)
+        label = max(axis.x(fault.start), label + _NUMBER_WIDTH)
+        yield from _band(fault, number, label, axis, height)
     for lane in (rates, times):
         yield from frame(lane)
     for stretch in _stretches(points):
@@ -86,11 +89,11 @@ def _stretches(points: Sequence[Point]) -> Iterator[list[Point]]:
         yield stretch
 
 
-def _band(fault: FaultReport, number: int, axis: Axis, height: int) -> Iterator[str]:
+def _band(fault: FaultReport, number: int, label: float, axis: Axis, height: int) -> Iterator[str]:
     """Draw a fault; its number stands above it, because the titles of short ones would lie on each other."""
     start, end = axis.x(fault.start), axis.x(fault.end)
     title = f"{fault.title}, {fault.end - fault.start:.0f} s"
     yield f'<g class="fault"><title>{escape(title)}</title>'
     width, tall = round(max(2.0, end - start), 1), height - TOP - BELOW
     yield f'<rect x="{start}" y="{TOP}" width="{width}" height="{tall}"/>'
-    yield f'<text x="{start}" y="{TOP - 7}">{number}</text></g>'
+    yield f'<text x="{round(label, 1)}" y="{TOP - 7}">{number}</text></g>'
