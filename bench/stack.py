@@ -42,6 +42,7 @@ def start(profile: str, runs: int) -> None:
     for _ in range(runs):
         rehearsal("down")
         os.sync()
+        print(f"waiting {_DELETED_SECONDS:.0f} s until deleted inodes are free again", flush=True)
         time.sleep(_DELETED_SECONDS)
         run = Run(catalogue.load(ROOT).cluster.name)
         with run.phase(_NOTHING):

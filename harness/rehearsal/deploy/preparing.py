@@ -1,4 +1,4 @@
-"""What must be in the cluster before Tilt: images that it does not build, namespaces, Secrets.
+"""What must be in the cluster before Tilt: images that it does not build, namespaces, Secrets, first volumes.
 
 Values of Secrets go from the state folder to the API server, and nowhere else.
 """
@@ -54,7 +54,7 @@ class Preparation:
     """Where every pod will run; None where a pod may come to another node."""
 
     def run(self, renderer: Rendering, profile: str) -> None:
-        """Push images, then apply the profile's namespaces and the Secrets."""
+        """Push images, then apply the profile's namespaces, the first volumes' claims and the Secrets."""
         references = renderer.references()
         push_missing(references, self.registry, self.emit)
         objects = renderer.render(profile)
