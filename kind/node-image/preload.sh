@@ -1,28 +1,46 @@
 #!/bin/bash
 # Import an archive of images into the store of a node image that is being made, and lay their files aside.
 #
-#   preload.sh ARCHIVE LAYER_DIGEST     runs in a container of the node image, which is committed afterwards
+#   preload.sh ARCHIVE SCRATCH LAYER_DIGEST...   runs in a container of the node image, which is committed afterwards
 #
 # kind gives every node a volume for /var, and the engine fills it with a copy of the image's /var. The files of the
-# unpacked images are 700 MB; they stay outside of /var, and the entry point mounts them where containerd looks.
+# unpacked images are 700 MB and more; they stay outside of /var, and the entry point mounts them where containerd looks.
+#
+# The store is filled in SCRATCH, a volume: to unpack a second layer is to mount an overlay that is written to, and
+# that cannot be done on the overlay that the container itself lives on.
 set -o errexit -o nounset -o pipefail -o monitor
 
-readonly ARCHIVE=$1 LAYER_DIGEST=$2
-readonly STORE=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
+readonly ARCHIVE=$1 SCRATCH=$2 LAYER_DIGESTS=("${@:3}")
+readonly STORE=/var/lib/containerd
+readonly SNAPSHOTS=${SCRATCH}/io.containerd.snapshotter.v1.overlayfs/snapshots
 readonly ASIDE=/kind/preloaded
 
-containerd > /tmp/containerd.log 2>&1 &
+mkdir -p "${STORE}" "${ASIDE}"
+cp -a "${STORE}/." "${SCRATCH}"
+containerd --root "${SCRATCH}" > /tmp/containerd.log 2>&1 &
 for _ in $(seq 100); do ctr version > /dev/null 2>&1 && break; sleep 0.1; done
 ctr -n k8s.io images import --all-platforms --digests "${ARCHIVE}"
-# containerd 1.6 needs only the unpacked layer to run an image.
-ctr -n k8s.io content rm "sha256:${LAYER_DIGEST}"
+# containerd 1.6 needs only the unpacked layers to run an image.
+for digest in "${LAYER_DIGESTS[@]}"; do
+  ctr -n k8s.io content rm "${digest}"
+done
 kill -TERM %1 && wait %1
 
-for files in "${STORE}"/*/fs; do
-  snapshot=$(basename "$(dirname "${files}")")
-  mkdir -p "${ASIDE}"
-  mv "${files}" "${ASIDE}/${snapshot}"
-  mkdir "${files}"
+# Without a parent's files below it, a deleted file of a layer would be a device that no image can hold.
+if [[ -n $(find "${SNAPSHOTS}" -type c -print -quit) ]]; then
+  echo 'a layer deletes what a layer below it has: such an image cannot be preloaded' >&2
+  exit 1
+fi
+for files in "${SNAPSHOTS}"/*/fs; do
+  aside=${ASIDE}/$(basename "$(dirname "${files}")")
+  # Those of the image below are aside already.
+  if [[ ! -e ${aside} ]]; then
+    mv "${files}" "${aside}"
+    mkdir "${files}"
+  fi
 done
-rm -rf "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256/${LAYER_DIGEST}" \
-  /var/lib/containerd/tmpmounts/* /tmp/* /run/containerd /var/log/*
+for digest in "${LAYER_DIGESTS[@]}"; do
+  rm -f "${SCRATCH}/io.containerd.content.v1.content/blobs/${digest/://}"
+done
+rm -rf "${SCRATCH}"/tmpmounts/* "${STORE}" /tmp/* /run/containerd /var/log/*
+cp -a "${SCRATCH}" "${STORE}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ class FakeRegistry:
 
     there: set[str]
     pushed: list[str] = field(default_factory=list)
-    pulled_ahead: list[str] = field(default_factory=list)
 
     def has(self, reference: str) -> bool:
         return reference in self.there
@@ -32,11 +31,6 @@ class FakeRegistry:
     def push(self, reference: str) -> None:
         self.there.add(reference)
         self.pushed.append(reference)
-
-    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
-        assert node == NODE
-        assert self.there.issuperset(references)
-        self.pulled_ahead.extend(references)
 
 
 @dataclass
@@ -80,11 +74,6 @@ def test_only_missing_images_are_pushed(tmp_path: Path) -> None:
     assert registry.pushed == ["rehearsal/postgres:1"]
 
 
-def test_what_is_waited_for_longest_is_pulled_ahead(tmp_path: Path) -> None:
-    _, registry, _ = _run(tmp_path)
-    assert registry.pulled_ahead == ["rehearsal/postgres:1", "rehearsal/keycloak:1", "rehearsal/kafka:1"]
-
-
 def test_volumes_are_asked_for_as_the_statefulsets_would(tmp_path: Path) -> None:
     api, _, _ = _run(tmp_path)
     asked = {one["metadata"]["name"]: one for one in api.applied if one["kind"] == "PersistentVolumeClaim"}
@@ -107,8 +96,8 @@ def test_a_volume_that_is_there_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_nothing_goes_ahead_where_pods_may_come_to_another_node(tmp_path: Path) -> None:
-    api, registry, _ = _run(tmp_path, only_node=None)
-    assert (api.claims(), registry.pulled_ahead) == ([], [])
+    api, _, _ = _run(tmp_path, only_node=None)
+    assert api.claims() == []
 
 
 def test_a_namespace_is_there_before_its_secrets(tmp_path: Path) -> None:

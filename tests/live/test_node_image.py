@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,10 @@ from pytest_socket import enable_socket
 from rehearsal.cluster.engine import connect
 from rehearsal.core import catalogue
 from rehearsal.core.catalogue import Catalogue
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.waiting import wait_until
-from rehearsal.supply.node_image import preloaded_images
+from rehearsal.supply.inventory import STACK_IMAGES
+from rehearsal.supply.node_image import preload, preloaded_images, save
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -58,9 +62,23 @@ def engine() -> DockerClient:
 
 @pytest.fixture(scope="module")
 def node(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
-    """The image as a container without its entry point, with containerd running."""
+    """The image as a container, with containerd running."""
+    with running(engine, f"rehearsal/node:v{settings.versions.kubernetes}") as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def stack_node(engine: DockerClient, settings: Catalogue) -> Iterator[Container]:
+    """The image that has the stack's images as well."""
+    with running(engine, f"rehearsal/stack-node:v{settings.versions.kubernetes}") as container:
+        yield container
+
+
+@contextmanager
+def running(engine: DockerClient, image: str) -> Iterator[Container]:
+    """Run a node image without its entry point, with containerd."""
     container = engine.containers.run(
-        f"rehearsal/node:v{settings.versions.kubernetes}",
+        image,
         entrypoint=["sleep", "300"],
         detach=True,
         privileged=True,
@@ -134,6 +152,71 @@ def test_the_files_of_preloaded_images_are_not_copied_into_the_nodes_volume(node
     assert int(megabytes) < 100
 
 
+def test_the_stacks_images_are_preloaded_beside_the_control_planes(
+    stack_node: Container, settings: Catalogue, engine: DockerClient
+) -> None:
+    promised = {image.reference for image in preloaded_images(settings.versions)}
+    for name in STACK_IMAGES:
+        (tag,) = {
+            one
+            for one in engine.images.get(_moving_tag(engine, name)).tags
+            if re.fullmatch(rf"localhost:{settings.ports.registry}/rehearsal/{name}:[0-9a-f]{{12}}", one)
+        }
+        promised.add(tag)
+    assert promised - _images(stack_node) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "said_of_it"),
+    [
+        ("postgres", ["/usr/lib/postgresql/15/bin/postgres", "--version"], "PostgreSQL"),
+        ("keycloak", ["java", "-version"], "OpenJDK"),  # four layers, two of them shared
+    ],
+)
+def test_an_image_of_several_layers_runs(
+    stack_node: Container, name: str, argv: list[str], said_of_it: str
+) -> None:
+    (image,) = [one for one in _images(stack_node) if f"/rehearsal/{name}:" in one]
+    ran = said(stack_node, "ctr", "-n", "k8s.io", "run", "--rm", image, f"probe-{name}", *argv)
+    assert said_of_it in ran
+
+
+def test_the_stacks_files_are_not_copied_into_the_nodes_volume(stack_node: Container) -> None:
+    megabytes = said(stack_node, "du", "--one-file-system", "--summarize", "--block-size=1M", "/var")
+
+    assert int(megabytes.split()[0]) < 100
+
+
+def test_an_image_whose_layer_deletes_files_is_refused_not_preloaded_wrongly(
+    engine: DockerClient, settings: Catalogue, tmp_path: Path
+) -> None:
+    wrong, made = "rehearsal-tests/deleting:1", "rehearsal-tests/deleting-node:1"
+    container = engine.containers.run(
+        "rehearsal/debian:bookworm", ["rm", "/etc/debian_version"], network_mode="none", detach=True
+    )
+    try:
+        container.wait(timeout=60)
+        container.commit(*wrong.split(":"))
+        layers = save(engine, {"localhost/deleting:1": wrong}, tmp_path / "images.tar")
+
+        with pytest.raises(EnvironmentNotReadyError, match="a layer deletes what a layer below it has"):
+            preload(
+                engine,
+                f"rehearsal/node:v{settings.versions.kubernetes}",
+                tmp_path / "images.tar",
+                layers,
+                script=ROOT / "kind/node-image/preload.sh",
+                tag=made,
+                labels={},
+            )
+
+        assert not engine.images.list(name=made)
+    finally:
+        container.remove(force=True)
+        for tag in ("localhost/deleting:1", wrong):
+            engine.images.remove(tag)
+
+
 @pytest.mark.parametrize("name", ["default-cni.yaml", "default-storage.yaml"])
 def test_the_manifests_that_kind_applies_are_objects(node: Container, name: str) -> None:
     objects = list(yaml.safe_load_all(said(node, "cat", f"/kind/manifests/{name}")))
@@ -202,6 +285,16 @@ def test_kinds_start_contract_is_in_the_configuration(engine: DockerClient, sett
     assert config["Entrypoint"] == ["/usr/local/bin/entrypoint", "/sbin/init"]
     assert config["StopSignal"] == "SIGRTMIN+3"
     assert not config.get("Volumes")
+
+
+def _moving_tag(engine: DockerClient, name: str) -> str:
+    (tag,) = {
+        tag
+        for image in engine.images.list(name=f"rehearsal/{name}")
+        for tag in image.tags
+        if re.fullmatch(rf"rehearsal/{name}:[0-9.]+", tag)
+    }
+    return tag
 
 
 def _images(container: Container) -> set[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from rehearsal.core import catalogue
 from rehearsal.core.errors import ConfigurationError
+from rehearsal.deploy.localising import SUPPLIED
 from rehearsal.supply.images import read_folder
-from rehearsal.supply.inventory import Inventory, make_inventory
+from rehearsal.supply.inventory import STACK_IMAGES, Inventory, make_inventory
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +28,16 @@ def test_every_base_and_every_file_that_is_asked_for_exists(inventory: Inventory
         assert set(recipe.needs) <= set(inventory.files), recipe.name
     for tool in inventory.tools.values():
         assert tool.supply in inventory.files, tool.name
+
+
+def test_a_stacks_node_has_every_image_that_is_not_built_by_tilt_and_what_those_stand_on() -> None:
+    bases = re.findall(
+        r"^ARG PYTHON_IMAGE=rehearsal/(\S+):",
+        (ROOT / "services/order/Dockerfile").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(bases) == 1
+    assert set(STACK_IMAGES) == {*SUPPLIED.values(), *bases}
 
 
 def test_names_are_unique_over_all_kinds(inventory: Inventory) -> None:

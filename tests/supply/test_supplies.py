@@ -97,6 +97,20 @@ def test_an_image_is_made_once_and_found_afterwards(tmp_path: Path) -> None:
     assert first.pinned == f"rehearsal/base:{first.key[:12]}"
 
 
+def test_an_image_that_is_only_asked_for_is_not_made(tmp_path: Path) -> None:
+    log: list[str] = []
+    engine, recipes = FakeImages(), (image_recipe("base", "a", log=log),)
+    assert make_supplies(tmp_path, images=recipes, engine=engine).image_if_there("base") is None
+    assert log == []
+
+    made = make_supplies(tmp_path, images=recipes, engine=engine).image("base")
+    changed = (image_recipe("base", "b", log=log),)
+
+    assert make_supplies(tmp_path, images=recipes, engine=engine).image_if_there("base") == made
+    assert make_supplies(tmp_path, images=changed, engine=engine).image_if_there("base") is None
+    assert log == ["base"]
+
+
 def test_the_moving_tag_follows_the_checkout(tmp_path: Path) -> None:
     engine = FakeImages()
     old = make_supplies(tmp_path, images=(image_recipe("base", "old"),), engine=engine).image("base")

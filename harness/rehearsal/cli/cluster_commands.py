@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from rehearsal.supply.images import ImageRef
 
 profile_option = click.option(
     "--profile", metavar="NAME", help="Size of the cluster; see [profiles] in rehearsal.toml."
@@ -78,9 +82,14 @@ def logs(folder: Path | None) -> None:
 
 
 def bring_up(
-    shop: Workshop, profile: str | None, timing: Timing | None, *, use_context: bool = False
+    shop: Workshop,
+    profile: str | None,
+    timing: Timing | None,
+    *,
+    use_context: bool = False,
+    stack: bool = False,
 ) -> None:
-    """Supplies, then the cluster."""
+    """Supplies, then the cluster; with `stack`, a new one's nodes have the stack's images from birth."""
     from rehearsal.stages.doctor.requiring import require_machine
     from rehearsal.supply.inotify import ensure_inotify
 
@@ -90,9 +99,18 @@ def bring_up(
     require_machine(shop.catalogue, shop.paths)
     kind_program = shop.supplies.tool("kind")
     shop.supplies.tool("kubectl")
-    node, registry = shop.supplies.image("node"), shop.supplies.image("registry")
+    node, registry = _node_image(shop, stack=stack), shop.supplies.image("registry")
     spec = shop.cluster_spec(profile, timing, node_image=node.tag)
     shop.clusters(registry_image=registry.tag, kind_program=kind_program).up(spec, use_context=use_context)
+
+
+def _node_image(shop: Workshop, *, stack: bool) -> ImageRef:
+    from rehearsal.cluster import record
+
+    # A minute of work that is worth it for nodes that will be made, and never for those that are there.
+    if stack and record.load(shop.paths.state) is None:
+        return shop.supplies.image("stack-node")
+    return shop.supplies.image_if_there("stack-node") or shop.supplies.image("node")
 
 
 def take_down(shop: Workshop, *, images: bool) -> None:

@@ -41,7 +41,7 @@ def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, 
     RESOURCES limits Tilt to a part.
     """
     with workshop("up") as shop:
-        bring_up(shop, profile, Timing(timing) if timing else None)
+        bring_up(shop, profile, Timing(timing) if timing else None, stack=True)
         shop.adopt_cluster()
         return _tilt(shop, resources, ci=ci)
 

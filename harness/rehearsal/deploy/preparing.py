@@ -16,9 +16,6 @@ from rehearsal.deploy.claims import claims
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.deploy.pushing import ImageRegistry, push_missing
 
-# What the start waits for longest is Keycloak, which waits for PostgreSQL, which waits for its volumes; all
-# services wait for Kafka's topics.
-_PULLED_AHEAD = ("rehearsal/postgres", "rehearsal/keycloak", "rehearsal/kafka")
 _CLAIM = "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}"
 
 
@@ -55,26 +52,23 @@ class Preparation:
 
     def run(self, renderer: Rendering, profile: str) -> None:
         """Push images, then apply the profile's namespaces, the first volumes' claims and the Secrets."""
-        references = renderer.references()
-        push_missing(references, self.registry, self.emit)
+        push_missing(renderer.references(), self.registry, self.emit)
         objects = renderer.render(profile)
         with step(self.emit, "secrets", f"credentials in {self.state / credentials.FILE_NAME}"):
             for one in objects:
                 if one["kind"] == "Namespace":
                     self.api.apply(one)
             if self.only_node is not None:
-                self._go_ahead(self.only_node, references, objects)
+                self._claim(self.only_node, objects)
             edge = certificates.keep(self.state)
             for one in credentials.secret_manifests(credentials.keep(self.state), edge):
                 self.api.apply(one)
 
-    def _go_ahead(self, node: str, references: Sequence[str], objects: Sequence[Manifest]) -> None:
-        """Have volumes made and images pulled while Tilt starts, not when all other pods start as well.
+    def _claim(self, node: str, objects: Sequence[Manifest]) -> None:
+        """Have volumes made while Tilt starts, not when all other pods start as well.
 
-        Volumes took 10 s of PostgreSQL's start then, and Keycloak's image 5 s.
+        What the start waits for longest is Keycloak, which waits for PostgreSQL, which waited 10 s for them.
         """
         for one in claims(objects, node):
             if self.api.get(_CLAIM.format(**one["metadata"])) is None:
                 self.api.apply(one)
-        named = {one.rpartition(":")[0]: one for one in references}
-        self.registry.pull_ahead(node, [named[name] for name in _PULLED_AHEAD])

@@ -5,9 +5,8 @@ What is there under its tag is never pushed again. Images that Tilt builds are T
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,9 +30,6 @@ class ImageRegistry(Protocol):
 
     def push(self, reference: str) -> None:
         """Push the engine's image of that repository:tag."""
-
-    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
-        """Have a node pull images, in their order, and do not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +64,6 @@ class LocalRegistry:
                     raise self._silent(str(line["error"]))
         except DockerException as error:
             raise self._silent(str(error)) from error
-
-    def pull_ahead(self, node: str, references: Sequence[str]) -> None:
-        """Start the pulls in a node's container and leave them alone."""
-        from docker.errors import DockerException
-
-        script = "; ".join(f"crictl pull localhost:{self.port}/{one}" for one in references)
-        # What goes wrong is met again by the kubelet, which pulls what is not there, and says why it cannot.
-        with contextlib.suppress(DockerException):
-            self.client.containers.get(node).exec_run(["bash", "-c", script], detach=True)
 
     def _silent(self, why: str) -> EnvironmentNotReadyError:
         return EnvironmentNotReadyError(

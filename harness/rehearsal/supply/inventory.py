@@ -6,7 +6,7 @@ Adding a tool or an image means adding it here, or a folder below `images/`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rehearsal.supply.golang import GoRecipe, Target, Toolchain
 from rehearsal.supply.hashing import tree_digest
 from rehearsal.supply.image_engine import docker_client
 from rehearsal.supply.images import FunctionImage, ImageContext, ImageRecipe, read_folders
-from rehearsal.supply.node_image import export_root, preload, preloaded_images, write_archive
+from rehearsal.supply.node_image import export_root, preload, preloaded_images, save, write_archive
 from rehearsal.supply.recipes import FileRecipe, ToolLocation
 
 _YARN_VERSION = "4.9.3"  # package.json of Tilt's interface: packageManager
@@ -24,6 +24,25 @@ _KUBERNETES_DISK_BYTES = 6 << 30  # modules, compiled packages and programs on a
 _COREDNS_DISK_BYTES = 3 << 30
 _PROMETHEUS_DISK_BYTES = 3 << 30
 _OBSERVING_DISK_BYTES = 3 << 30
+_STACK_NODE_DISK_BYTES = 4 << 30  # the layers thrice: archive, store, image
+_NODE = "node"
+# What the stack runs besides the services, and what those stand on.
+STACK_IMAGES = (
+    "alertmanager",
+    "collector",
+    "config-server",
+    "eureka",
+    "exporters",
+    "kafka",
+    "keycloak",
+    "nginx",
+    "postgres",
+    "prometheus-server",
+    "python",
+    "redis",
+    "victoria-logs-server",
+    "zipkin",
+)
 _KUBERNETES_PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -69,11 +88,19 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
         tilt.TiltPagesRecipe(versions.tilt, toolchain_folder / "tilt", go, node, _YARN_VERSION),
         tilt.TiltRecipe(versions.tilt, toolchain_folder / "tilt", go),
     ]
+    node_folder = root / "kind" / "node-image"
+    node_image = node_image_recipe(node_folder, versions)
     images: list[ImageRecipe] = [
         debian.recipe(versions.debian, catalogue.images.debian),
-        node_image_recipe(root / "kind" / "node-image", versions),
+        node_image,
         grafana.recipe(catalogue.images.grafana),
         *read_folders(root / "images"),
+        stack_node_image_recipe(
+            node_folder,
+            node_image.version,
+            catalogue.ports.registry,
+            STACK_IMAGES,
+        ),
     ]
     return Inventory(
         files={recipe.name: recipe for recipe in files},
@@ -215,15 +242,16 @@ def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
             layer, archive = context.build.scratch / "system.tar", context.build.scratch / "images.tar"
             export_root(client, system, layer)
             digest = write_archive(layer, preloaded, archive)
-            repository, _, tag = context.tag.rpartition(":")
             script = folder / "preload.sh"
-            return preload(client, node, archive, digest, script=script, repository=repository, tag=tag)
+            return preload(
+                client, node, archive, [digest], script=script, tag=context.tag, labels=context.labels
+            )
         finally:
             context.engine.untag(system)
             context.engine.untag(node)
 
     return FunctionImage(
-        name="node",
+        name=_NODE,
         version=f"v{versions.kubernetes}",
         read_inputs=lambda: {
             "folder": tree_digest(folder),
@@ -232,4 +260,38 @@ def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
         make_image=make,
         bases=(debian.NAME,),
         needs=("kubernetes", "coredns"),
+    )
+
+
+def stack_node_image_recipe(
+    folder: Path, version: str, registry_port: int, images: Sequence[str]
+) -> FunctionImage:
+    """Return the recipe of a kind node that also has `images`, under the names by which pods ask for them.
+
+    A cluster of such nodes pulls and unpacks only what Tilt builds.
+    """
+
+    def make(context: ImageContext) -> str:
+        client = docker_client(context.engine)
+        context.build.step.progress(f"preload {len(images)} images of the stack")
+        archive = context.build.scratch / "images.tar"
+        bases = [context.bases[name].pinned for name in images]
+        layers = save(client, {f"localhost:{registry_port}/{tag}": tag for tag in bases}, archive)
+        return preload(
+            client,
+            context.bases[_NODE].pinned,
+            archive,
+            layers,
+            script=folder / "preload.sh",
+            tag=context.tag,
+            labels=context.labels,
+        )
+
+    return FunctionImage(
+        name="stack-node",
+        version=version,
+        read_inputs=lambda: {"registry_port": registry_port},
+        make_image=make,
+        bases=(_NODE, *images),
+        disk_bytes=_STACK_NODE_DISK_BYTES,
     )

@@ -1,7 +1,8 @@
-"""The kind node image: a Debian system with kubelet, and the images of the control plane preloaded in it.
+"""The kind node images: a Debian system with kubelet, and images preloaded in it.
 
-`kind/node-image/` is the recipe. This module does what a Dockerfile cannot: it makes one archive of all
-preloaded images, which share a single layer, and imports it into containerd's store inside the node image.
+`kind/node-image/` is the recipe. This module does what a Dockerfile cannot: it makes one archive of images
+and imports it into containerd's store inside a node image. The control plane's images, which share a single
+layer, are in every node; the stack's are in a second node image, which stands on the first.
 Which binaries go in, and when a rebuild is due, is decided by the supplies' catalogue of recipes.
 """
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 _COPY_CHUNK_BYTES = 1 << 20
-_SCRATCH = "/rehearsal-archive"
+_SAVE_SILENCE_SECONDS = 300  # the engine puts the archive together before it sends the first byte
+_ARCHIVE = "/rehearsal-archive"
+_SCRATCH = "/rehearsal-store"
 _PRELOAD = "/rehearsal-preload"
 
 
@@ -65,7 +68,7 @@ def preloaded_images(versions: Versions) -> tuple[PreloadedImage, ...]:
 def write_archive(layer: Path, images: Sequence[PreloadedImage], target: Path) -> str:
     """Write an image archive in Docker's format in which all images share the one `layer` (a plain tar).
 
-    Returns the layer's digest, without its algorithm.
+    Returns the layer's digest.
     """
     digest = _sha256(layer)
     manifest: list[dict[str, object]] = []
@@ -77,7 +80,7 @@ def write_archive(layer: Path, images: Sequence[PreloadedImage], target: Path) -
             _add_bytes(archive, name, config)
             manifest.append({"Config": name, "RepoTags": [image.reference], "Layers": [f"{digest}.tar"]})
         _add_bytes(archive, "manifest.json", json.dumps(manifest).encode())
-    return digest
+    return f"sha256:{digest}"
 
 
 def export_root(client: DockerClient, image: str, target: Path) -> None:
@@ -91,33 +94,63 @@ def export_root(client: DockerClient, image: str, target: Path) -> None:
         container.remove(force=True)
 
 
+def save(client: DockerClient, images: Mapping[str, str], target: Path) -> tuple[str, ...]:
+    """Write images of the engine as one archive, under the names that the node will know them by.
+
+    `images` has the engine's tag of each by that name. Returns the digests of all layers, each once.
+    """
+    layers: dict[str, None] = {}
+    for name, tag in images.items():
+        image = client.images.get(tag)
+        image.tag(*_repository_and_tag(name))
+        layers.update(dict.fromkeys(image.attrs["RootFS"]["Layers"]))
+    # docker-py saves one image at a time; saved together they share their layers.
+    saved = client.api.get(
+        f"{client.api.base_url}/images/get",
+        params={"names": list(images)},
+        stream=True,
+        timeout=_SAVE_SILENCE_SECONDS,
+    )
+    saved.raise_for_status()
+    with target.open("wb") as file:
+        for chunk in saved.iter_content(_COPY_CHUNK_BYTES):
+            file.write(chunk)
+    return tuple(layers)
+
+
+def _repository_and_tag(name: str) -> tuple[str, str]:
+    repository, _, tag = name.rpartition(":")
+    return repository, tag
+
+
 def preload(
     client: DockerClient,
     node_image: str,
     archive: Path,
-    layer_digest: str,
+    layer_digests: Sequence[str],
     *,
     script: Path,
-    repository: str,
     tag: str,
+    labels: Mapping[str, str],
 ) -> str:
-    """Import `archive` into the containerd store of `node_image`, commit the result and return its id.
+    """Import `archive` into the containerd store of `node_image`, commit that as `tag` and return its id.
 
-    `script` does it, inside of a container of that image. The import unpacks at once: a node then starts its
-    control plane without decompressing anything.
+    `script` does it, inside of a container of that image. The import unpacks at once: a node then starts what
+    it has without decompressing anything.
     """
     config = client.images.get(node_image).attrs["Config"]
-    with _running(client, node_image, {archive: _SCRATCH, script: _PRELOAD}) as container:
-        _execute(container, ["bash", _PRELOAD, _SCRATCH, layer_digest])
+    repository, short = _repository_and_tag(tag)
+    with _running(client, node_image, {archive: _ARCHIVE, script: _PRELOAD}) as container:
+        _execute(container, ["bash", _PRELOAD, _ARCHIVE, _SCRATCH, *layer_digests])
         committed = container.commit(
             repository=repository,
-            tag=tag,
+            tag=short,
             conf={
                 "Entrypoint": config["Entrypoint"],
                 "Cmd": None,
                 "Env": config["Env"],
                 "StopSignal": config["StopSignal"],
-                "Labels": config.get("Labels") or {},
+                "Labels": {**(config.get("Labels") or {}), **labels},
             },
         )
     return str(committed.id)
@@ -134,12 +167,15 @@ def _running(client: DockerClient, image: str, files: Mapping[Path, str]) -> Ite
         privileged=True,
         network_mode="none",
         # Mounts, not volumes: a commit would declare a volume in the image.
-        mounts=[Mount(inside, str(path), type="bind", read_only=True) for path, inside in files.items()],
+        mounts=[
+            Mount(_SCRATCH, None, type="volume"),
+            *(Mount(inside, str(path), type="bind", read_only=True) for path, inside in files.items()),
+        ],
     )
     try:
         yield container
     finally:
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 def _execute(container: Container, argv: Sequence[str]) -> None:

@@ -159,6 +159,10 @@ class Supplies:
         self._answers.keep(name, key)
         return found
 
+    def image_if_there(self, name: str) -> ImageRef | None:
+        """Return an image in the engine, or None; makes nothing."""
+        return self._found_image(name)
+
     def image_if_to_be_had(self, name: str) -> ImageRef | None:
         """Return an image that is only pulled, or None where it cannot be; a refusal is asked for once.
 
