@@ -114,6 +114,17 @@ def test_no_snapshot_is_the_environment_s_fault_and_shows_the_last_output(tmp_pa
         _deployment(tmp_path, FakeTilt(None, exit_code=1), FakeApi(2)).run([])
 
 
+def test_the_log_does_not_grow_with_every_deployment_and_the_last_one_is_kept(tmp_path: Path) -> None:
+    deployment = _deployment(tmp_path, FakeTilt("green.json"), FakeApi(2))
+    for name in ("first", "second", "third"):
+        deployment.run([])
+        deployment.log.write_text(name)
+
+    assert deployment.log.read_text() == "third"
+    assert (deployment.artefacts / "tilt.previous.log").read_text() == "second"
+    assert len(list(deployment.artefacts.iterdir())) == 3
+
+
 def test_only_the_named_resources_are_asked_for(tmp_path: Path) -> None:
     tilt = FakeTilt("green.json")
     _deployment(tmp_path, tilt, FakeApi(2)).run(["echo"])

@@ -38,7 +38,7 @@ class Deployment:
 
     @property
     def log(self) -> Path:
-        """Tilt's whole output."""
+        """Tilt's whole output; that of the time before is beside it, as tilt.previous.log."""
         return self.artefacts / "tilt.log"
 
     @property
@@ -51,6 +51,8 @@ class Deployment:
 
         Raises EnvironmentNotReadyError and HarnessError when nothing can be said about the product.
         """
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".previous.log"))
         with step(self.emit, "deploy", "by `tilt ci`") as doing:
             ended = self.tilt.ci(
                 resources,
