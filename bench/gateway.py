@@ -77,8 +77,12 @@ def behind(
     program: str, port: int, on: Callable[[int, list[str]], list[str]]
 ) -> contextlib.AbstractContextManager[int]:
     """What stands behind all peers (`upstream`, `collector`), on the generator's core."""
-    command = [sys.executable, str(_HERE / f"gateway/{program}.py"), str(port)]
-    return started(on(_OTHER_CORE, command), dict(os.environ))
+    return started(on(_OTHER_CORE, script(program, port)), dict(os.environ))
+
+
+def script(name: str, *ports: int) -> list[str]:
+    """A program of this bench's own."""
+    return [sys.executable, str(_HERE / f"gateway/{name}.py"), *map(str, ports)]
 
 
 @contextlib.contextmanager
@@ -110,20 +114,23 @@ def measure(peer: Peer, setting: Setting, token: str, seconds: int) -> tuple[Sam
 def measure_half_load(
     settings: tuple[Setting, Setting], token: str, *, capacity: float, seconds: int, turns: int
 ) -> list[str]:
-    """The table of the gateway and nginx at half of `capacity` requests a second."""
+    """The table of the gateway, nginx and a copier of bytes at half of `capacity` requests a second."""
+    upstream, copier = settings[0].upstream, free_port()
     ours, nginx = (next(peer for peer in PEERS if peer.name == name) for name in (PEERS[0].name, "nginx"))
     with (
-        behind("upstream", settings[0].upstream, undisturbed),
+        behind("upstream", upstream, undisturbed),
         behind("collector", settings[0].collector, pinned),
         running(ours, settings[0], token, undisturbed) as process_id,
         running(nginx, settings[1], token, undisturbed),
+        started(undisturbed(_GATEWAY_CORE, script("copier", copier, upstream)), dict(os.environ)),
     ):
         url, warm_up = settings[0].url, ours.warm_up_seconds
         load(process_id, url, token, seconds=warm_up, connections=32, core=_OTHER_CORE)
         ports = {
-            "the upstream alone": settings[0].upstream,
+            "the upstream alone": upstream,
             "through the gateway": settings[0].port,
             "through nginx": settings[1].port,
+            "through a copier of bytes": copier,
         }
         found = half_load.take_turns(
             ports, token, per_second=capacity / 2, seconds=seconds, turns=turns, core=_OTHER_CORE
