@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from rehearsal.core import catalogue
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.deploy.localising import SUPPLIED
 from rehearsal.supply.images import read_folder
-from rehearsal.supply.inventory import STACK_IMAGES, Inventory, make_inventory
+from rehearsal.supply.inventory import STACK_IMAGES, Inventory, make_inventory, node_image_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +39,19 @@ def test_a_stacks_node_has_every_image_that_is_not_built_by_tilt_and_what_those_
     )
     assert len(bases) == 1
     assert set(STACK_IMAGES) == {*SUPPLIED.values(), *bases}
+
+
+def test_the_node_is_made_anew_for_its_sources_and_not_for_its_page(tmp_path: Path) -> None:
+    folder = tmp_path / "node-image"
+    shutil.copytree(ROOT / "kind" / "node-image", folder)
+    recipe = node_image_recipe(folder, catalogue.load(ROOT).versions)
+    before = recipe.inputs()
+
+    (folder / "README.md").write_text("other words", encoding="utf-8")
+    assert recipe.inputs() == before
+
+    (folder / "preload.sh").write_text("other deeds", encoding="utf-8")
+    assert recipe.inputs() != before
 
 
 def test_names_are_unique_over_all_kinds(inventory: Inventory) -> None:

@@ -254,7 +254,8 @@ def node_image_recipe(folder: Path, versions: Versions) -> FunctionImage:
         name=_NODE,
         version=f"v{versions.kubernetes}",
         read_inputs=lambda: {
-            "folder": tree_digest(folder),
+            # Without what is only read by people: the two node images take a minute.
+            "folder": {path: of for path, of in tree_digest(folder).items() if path != "README.md"},
             "preloaded": [[one.reference, *one.entrypoint, *one.command] for one in preloaded],
         },
         make_image=make,
