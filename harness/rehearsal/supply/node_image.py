@@ -13,7 +13,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 _COPY_CHUNK_BYTES = 1 << 20
+_PRELOAD_SECONDS = 1800
 _SAVE_SILENCE_SECONDS = 300  # the engine puts the archive together before it sends the first byte
 _ARCHIVE = "/rehearsal-archive"
 _SCRATCH = "/rehearsal-store"
@@ -158,11 +159,14 @@ def preload(
 
 @contextmanager
 def _running(client: DockerClient, image: str, files: Mapping[Path, str]) -> Iterator[Container]:
-    from docker.types import Mount  # only where an image is made: the import costs 0.2 s
+    from docker.errors import APIError  # only where an image is made: the imports cost 0.2 s
+    from docker.types import Mount
 
     container = client.containers.run(
         image,
-        entrypoint=["sleep", "infinity"],
+        # Of a builder that is killed nothing stays for longer than that.
+        entrypoint=["sleep", str(_PRELOAD_SECONDS)],
+        auto_remove=True,
         detach=True,
         privileged=True,
         network_mode="none",
@@ -175,7 +179,8 @@ def _running(client: DockerClient, image: str, files: Mapping[Path, str]) -> Ite
     try:
         yield container
     finally:
-        container.remove(force=True, v=True)
+        with suppress(APIError):  # it removes itself once it has ended: whoever comes second is told so
+            container.remove(force=True, v=True)
 
 
 def _execute(container: Container, argv: Sequence[str]) -> None:
