@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rehearsal.cluster import addons
 from rehearsal.cluster.facts import PodFacts, WorkloadFacts
+from rehearsal.core.timing import Timing
 from rehearsal.supply.node_image import preloaded_images
 
 from tests.cluster.ground import CATALOGUE, CHECKOUT, planned
@@ -106,12 +107,21 @@ def test_registry_is_announced_under_the_host_s_name() -> None:
     assert yaml.safe_load(hosting["data"]["localRegistryHosting.v1"])["host"] == "localhost:5001"
 
 
-def test_metrics_are_as_fresh_as_the_timing_says() -> None:
+@pytest.mark.parametrize(
+    ("timing", "resolution", "patience"), [("production", 15, 10), ("compressed", 10, 9)]
+)
+def test_metrics_are_as_fresh_as_the_timing_says_and_a_kubelet_is_waited_for_less_than_that(
+    timing: str, resolution: int, patience: int
+) -> None:
+    spec = planned(timing=Timing(timing))
+    objects = addons.manifests(CHECKOUT, spec, CATALOGUE.versions, resolvers=[])
     (server,) = [
-        one for one in OBJECTS if (one["kind"], one["metadata"]["name"]) == ("Deployment", "metrics-server")
+        one for one in objects if (one["kind"], one["metadata"]["name"]) == ("Deployment", "metrics-server")
     ]
+    arguments = server["spec"]["template"]["spec"]["containers"][0]["args"]
 
-    assert "--metric-resolution=15s" in server["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert f"--metric-resolution={resolution}s" in arguments
+    assert f"--kubelet-request-timeout={patience}s" in arguments
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rehearsal.cluster.engine import DockerNodeEngine, connect
 from rehearsal.cluster.record import Record
 from rehearsal.cluster.status import look, parse_counters
 from rehearsal.core.paths import Paths
+from rehearsal.core.waiting import NotYet, wait_until
 
 from tests.live.bench import Bench
 
@@ -75,7 +76,14 @@ def test_no_packet_to_pod_or_service_ranges_left_a_node(web: Bench, folders: Pat
     after = _counters(node, made)
     assert after["refused"] > before["refused"], "the probe did not reach the guard"
     assert (after["to_services"], after["to_pods"]) == (0, 0)
-    assert look(folders, node, KubernetesApi).problems == []
+
+    def well() -> bool:
+        if problems := look(folders, node, KubernetesApi).problems:
+            raise NotYet("; ".join(problems))
+        return True
+
+    # metrics-server forgets a node for a round when its kubelet was too busy to answer in time.
+    wait_until("a cluster without a problem", well, timeout_seconds=45, hint="rehearsal cluster status")
 
 
 def test_nothing_was_pulled_from_outside(bench: Bench, made: Record) -> None:

@@ -30,6 +30,9 @@ _EVERYWHERE = "kube-proxy"  # on every node, by a DaemonSet
 # metrics-server is ready once it has asked the kubelets twice, which takes its resolution.
 METRICS_SERVER = ("kube-system", "metrics-server")
 METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
+# For a kubelet's answer, by default. One that does not come in time is a round without any metrics, of which
+# HPAs know nothing; a node of two cores on which 50 pods start takes more than five seconds.
+_METRICS_PATIENCE_SECONDS = 10
 
 # CoreDNS first: its pods read the configuration when they start. Then what others wait for.
 _ORDER = ("coredns", "registry-hosting", "local-path-provisioner", "metrics-server", "kube-state-metrics")
@@ -51,6 +54,8 @@ def manifests(
         "metrics_server": versions.metrics_server,
         "kube_state_metrics": versions.kube_state_metrics,
         "metrics_resolution_seconds": str(spec.metrics_resolution_seconds),
+        # metrics-server panics when this is not below its resolution.
+        "metrics_patience_seconds": str(min(_METRICS_PATIENCE_SECONDS, spec.metrics_resolution_seconds - 1)),
         "outside_names": outside_names(spec, resolvers),
     }
     objects: list[Mapping[str, Any]] = []
