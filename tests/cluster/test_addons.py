@@ -108,12 +108,15 @@ def test_registry_is_announced_under_the_host_s_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timing", "resolution", "patience"), [("production", 15, 10), ("compressed", 10, 9)]
+    ("timing", "resolution", "patience"),
+    [(Timing.PRODUCTION, 15, 10), (Timing.COMPRESSED, 10, 9), (Timing.PRODUCTION, 11, 9)],
 )
-def test_metrics_are_as_fresh_as_the_timing_says_and_a_kubelet_is_waited_for_less_than_that(
-    timing: str, resolution: int, patience: int
+def test_metrics_are_as_fresh_as_the_timing_says_and_a_kubelet_is_waited_for_nine_tenths_of_it(
+    timing: Timing, resolution: int, patience: int
 ) -> None:
-    spec = planned(timing=Timing(timing))
+    spec = planned(timing=timing)
+    if resolution == 11:  # as rehearsal.toml may have it
+        spec = replace(spec, metrics_resolution_seconds=resolution)
     objects = addons.manifests(CHECKOUT, spec, CATALOGUE.versions, resolvers=[])
     (server,) = [
         one for one in objects if (one["kind"], one["metadata"]["name"]) == ("Deployment", "metrics-server")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,42 @@ def test_an_image_that_is_only_asked_for_is_not_made(tmp_path: Path) -> None:
     assert make_supplies(tmp_path, images=recipes, engine=engine).image_if_there("base") == made
     assert make_supplies(tmp_path, images=changed, engine=engine).image_if_there("base") is None
     assert log == ["base"]
+
+
+def _refused(context: ImageContext) -> str:
+    raise EnvironmentNotReadyError("STACK_NODE", "no room", hint="")
+
+
+def _with_a_shortcut(folder: Path, shortcut: FunctionImage, emit: Recorder | None = None) -> Supplies:
+    supplies = make_supplies(
+        folder,
+        images=(image_recipe("plain", "a"), shortcut),
+        engine=FakeImages(),
+        emit=emit or (lambda event: None),
+    )
+    supplies.inventory = replace(supplies.inventory, instead={"shortcut": "plain"})
+    return supplies
+
+
+def test_an_image_that_only_saves_time_is_replaced_where_it_cannot_be_made_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder()
+    broken = FunctionImage("shortcut", "1", dict, _refused, disk_bytes=0)
+    supplies = _with_a_shortcut(tmp_path, broken, recorder)
+
+    assert supplies.image_or_instead("shortcut").name == "plain"
+    assert "shortcut could not be made, plain does as well and takes longer: no room" in recorder.notices[-1]
+    assert [one.name for one in supplies.build() if one.ready] == ["plain"]
+    with pytest.raises(EnvironmentNotReadyError, match="no room"):
+        supplies.build(["shortcut"])
+
+
+def test_an_image_that_only_saves_time_is_taken_where_it_can_be_made(tmp_path: Path) -> None:
+    supplies = _with_a_shortcut(tmp_path, image_recipe("shortcut", "b", bases=("plain",)))
+
+    assert supplies.image_or_instead("shortcut").name == "shortcut"
+    assert {one.name for one in supplies.build() if one.ready} == {"plain", "shortcut"}
 
 
 def test_the_moving_tag_follows_the_checkout(tmp_path: Path) -> None:

@@ -99,18 +99,19 @@ def bring_up(
     require_machine(shop.catalogue, shop.paths)
     kind_program = shop.supplies.tool("kind")
     shop.supplies.tool("kubectl")
-    node, registry = _node_image(shop, stack=stack), shop.supplies.image("registry")
+    node, registry = node_image(shop, stack=stack), shop.supplies.image("registry")
     spec = shop.cluster_spec(profile, timing, node_image=node.tag)
     shop.clusters(registry_image=registry.tag, kind_program=kind_program).up(spec, use_context=use_context)
 
 
-def _node_image(shop: Workshop, *, stack: bool) -> ImageRef:
-    from rehearsal.cluster import record
+def node_image(shop: Workshop, *, stack: bool) -> ImageRef:
+    """Return the image for nodes that will be made; with `stack`, one that has the stack's images is made."""
+    from rehearsal.supply.inventory import STACK_NODE
 
-    # A minute of work that is worth it for nodes that will be made, and never for those that are there.
-    if stack and record.load(shop.paths.state) is None:
-        return shop.supplies.image("stack-node")
-    return shop.supplies.image_if_there("stack-node") or shop.supplies.image("node")
+    # Worth its minute for nodes that will be made, and never for those that are there.
+    if stack and not shop.cluster_identity():
+        return shop.supplies.image_or_instead(STACK_NODE)
+    return shop.supplies.image_if_there(STACK_NODE) or shop.supplies.image("node")
 
 
 def take_down(shop: Workshop, *, images: bool) -> None:

@@ -54,8 +54,10 @@ def manifests(
         "metrics_server": versions.metrics_server,
         "kube_state_metrics": versions.kube_state_metrics,
         "metrics_resolution_seconds": str(spec.metrics_resolution_seconds),
-        # metrics-server panics when this is not below its resolution.
-        "metrics_patience_seconds": str(min(_METRICS_PATIENCE_SECONDS, spec.metrics_resolution_seconds - 1)),
+        # metrics-server does not start with more than nine tenths of its resolution.
+        "metrics_patience_seconds": str(
+            min(_METRICS_PATIENCE_SECONDS, spec.metrics_resolution_seconds * 9 // 10)
+        ),
         "outside_names": outside_names(spec, resolvers),
     }
     objects: list[Mapping[str, Any]] = []

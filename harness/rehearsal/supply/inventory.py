@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rehearsal.core.catalogue import Catalogue, Versions
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.supply import debian, golang, grafana, tilt
 from rehearsal.supply.golang import GoRecipe, Target, Toolchain
 from rehearsal.supply.hashing import tree_digest
+from rehearsal.supply.image_archive import save
 from rehearsal.supply.image_engine import docker_client
 from rehearsal.supply.images import FunctionImage, ImageContext, ImageRecipe, read_folders
-from rehearsal.supply.node_image import export_root, preload, preloaded_images, save, write_archive
+from rehearsal.supply.node_image import export_root, preload, preloaded_images, write_archive
 from rehearsal.supply.recipes import FileRecipe, ToolLocation
 
 _YARN_VERSION = "4.9.3"  # package.json of Tilt's interface: packageManager
@@ -26,6 +28,7 @@ _PROMETHEUS_DISK_BYTES = 3 << 30
 _OBSERVING_DISK_BYTES = 3 << 30
 _STACK_NODE_DISK_BYTES = 4 << 30  # the layers thrice: archive, store, image
 _NODE = "node"
+STACK_NODE = "stack-node"
 # What the stack runs besides the services, and what those stand on.
 STACK_IMAGES = (
     "alertmanager",
@@ -69,6 +72,8 @@ class Inventory:
     files: Mapping[str, FileRecipe]
     tools: Mapping[str, ToolLocation]
     images: Mapping[str, ImageRecipe]
+    instead: Mapping[str, str] = field(default_factory=dict)
+    """Images that only save time, and what does as well where they cannot be made."""
 
 
 def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
@@ -106,6 +111,7 @@ def make_inventory(root: Path, catalogue: Catalogue) -> Inventory:
         files={recipe.name: recipe for recipe in files},
         tools={tool.name: tool for tool in tools(versions)},
         images={recipe.name: recipe for recipe in images},
+        instead={STACK_NODE: _NODE},
     )
 
 
@@ -277,19 +283,26 @@ def stack_node_image_recipe(
         context.build.step.progress(f"preload {len(images)} images of the stack")
         archive = context.build.scratch / "images.tar"
         bases = [context.bases[name].pinned for name in images]
-        layers = save(client, {f"localhost:{registry_port}/{tag}": tag for tag in bases}, archive)
-        return preload(
-            client,
-            context.bases[_NODE].pinned,
-            archive,
-            layers,
-            script=folder / "preload.sh",
-            tag=context.tag,
-            labels=context.labels,
-        )
+        try:
+            layers = save(client, {f"localhost:{registry_port}/{tag}": tag for tag in bases}, archive)
+            return preload(
+                client,
+                context.bases[_NODE].pinned,
+                archive,
+                layers,
+                script=folder / "preload.sh",
+                tag=context.tag,
+                labels=context.labels,
+            )
+        except OSError as error:  # of the disk, and all that the engine's client raises
+            raise EnvironmentNotReadyError(
+                "STACK_NODE",
+                f"the stack's images could not be put into a node image: {error}",
+                hint="Is the disk full? `rehearsal supply prune` removes what is not used.",
+            ) from error
 
     return FunctionImage(
-        name="stack-node",
+        name=STACK_NODE,
         version=version,
         read_inputs=lambda: {"registry_port": registry_port},
         make_image=make,

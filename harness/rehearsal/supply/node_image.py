@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _COPY_CHUNK_BYTES = 1 << 20
 _PRELOAD_SECONDS = 1800
-_SAVE_SILENCE_SECONDS = 300  # the engine puts the archive together before it sends the first byte
 _ARCHIVE = "/rehearsal-archive"
 _SCRATCH = "/rehearsal-store"
 _PRELOAD = "/rehearsal-preload"
@@ -95,35 +94,6 @@ def export_root(client: DockerClient, image: str, target: Path) -> None:
         container.remove(force=True)
 
 
-def save(client: DockerClient, images: Mapping[str, str], target: Path) -> tuple[str, ...]:
-    """Write images of the engine as one archive, under the names that the node will know them by.
-
-    `images` has the engine's tag of each by that name. Returns the digests of all layers, each once.
-    """
-    layers: dict[str, None] = {}
-    for name, tag in images.items():
-        image = client.images.get(tag)
-        image.tag(*_repository_and_tag(name))
-        layers.update(dict.fromkeys(image.attrs["RootFS"]["Layers"]))
-    # docker-py saves one image at a time; saved together they share their layers.
-    saved = client.api.get(
-        f"{client.api.base_url}/images/get",
-        params={"names": list(images)},
-        stream=True,
-        timeout=_SAVE_SILENCE_SECONDS,
-    )
-    saved.raise_for_status()
-    with target.open("wb") as file:
-        for chunk in saved.iter_content(_COPY_CHUNK_BYTES):
-            file.write(chunk)
-    return tuple(layers)
-
-
-def _repository_and_tag(name: str) -> tuple[str, str]:
-    repository, _, tag = name.rpartition(":")
-    return repository, tag
-
-
 def preload(
     client: DockerClient,
     node_image: str,
@@ -140,7 +110,7 @@ def preload(
     it has without decompressing anything.
     """
     config = client.images.get(node_image).attrs["Config"]
-    repository, short = _repository_and_tag(tag)
+    repository, _, short = tag.rpartition(":")
     with _running(client, node_image, {archive: _ARCHIVE, script: _PRELOAD}) as container:
         _execute(container, ["bash", _PRELOAD, _ARCHIVE, _SCRATCH, *layer_digests])
         committed = container.commit(

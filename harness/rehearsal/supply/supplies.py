@@ -163,6 +163,16 @@ class Supplies:
         """Return an image in the engine, or None; makes nothing."""
         return self._found_image(name)
 
+    def image_or_instead(self, name: str) -> ImageRef:
+        """Return an image that only saves time, or where it cannot be made what does as well, and say so."""
+        instead = self.inventory.instead[name]
+        try:
+            return self.image(name)
+        except EnvironmentNotReadyError as error:
+            said = f"{name} could not be made, {instead} does as well and takes longer: {error.message}"
+            self._emit(Notice(Level.WARNING, said))
+            return self.image(instead)
+
     def image_if_to_be_had(self, name: str) -> ImageRef | None:
         """Return an image that is only pulled, or None where it cannot be; a refusal is asked for once.
 
@@ -273,6 +283,8 @@ class Supplies:
                 self.tool(name)
             elif not names and self._is_optional(name):
                 self.image_if_to_be_had(name)
+            elif not names and name in self.inventory.instead:
+                self.image_or_instead(name)
             elif name in self.inventory.images:
                 self.image(name)
             else:

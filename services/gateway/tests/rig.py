@@ -109,18 +109,29 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
+def value_of(head: bytes, name: bytes) -> bytes | None:
+    """The first value of a field, by its whole name in lower case."""
+    for line in head.split(b"\r\n")[1:]:
+        key, colon, value = line.partition(b":")
+        if colon and key.lower() == name:
+            return value.strip()
+    return None
+
+
+def is_chunked(head: bytes) -> bool:
+    """Whether the content is chunked, as the gateway and nginx say it."""
+    return (value_of(head, b"transfer-encoding") or b"").lower() == b"chunked"
+
+
 def content_length(head: bytes) -> int:
     """The Content-Length in a head, 0 without one."""
-    for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    return 0
+    return int(value_of(head, b"content-length") or b"0")
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """One request with its content, as a pod that trusts the gateway reads it."""
     head = await read_head(reader)
-    if b"transfer-encoding: chunked" in head.lower():
+    if is_chunked(head):
         return head, await read_chunks(reader)
     return head, await reader.readexactly(content_length(head))
 
@@ -185,11 +196,8 @@ class Answer:
 
     def field(self, name: str) -> str | None:
         """The first value of a field."""
-        for line in self.head.split(b"\r\n")[1:]:
-            key, _, value = line.partition(b":")
-            if key.decode().lower() == name.lower():
-                return value.strip().decode()
-        return None
+        value = value_of(self.head, name.lower().encode())
+        return None if value is None else value.decode()
 
 
 class Client:
@@ -208,12 +216,11 @@ class Client:
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = await read_head(self.reader)
             status = int(head[9:12])
-            lowered = head.lower()
             if to_head or status < 200 or status in (204, 304):
                 body = b""
-            elif b"transfer-encoding: chunked" in lowered:
+            elif is_chunked(head):
                 body = await read_chunks(self.reader)
-            elif b"content-length:" in lowered:
+            elif value_of(head, b"content-length") is not None:
                 body = await self.reader.readexactly(content_length(head))
             else:
                 body = await self.reader.read()
