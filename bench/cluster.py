@@ -22,6 +22,7 @@ from pathlib import Path
 from ground import idle, peer, tables
 from ground.app import App, push_image
 from ground.measuring import ROOT, CommandFailedError, Run, Spent, commit, machine, rehearsal, until
+from rehearsal.cluster import record
 from rehearsal.core import catalogue, paths
 from rehearsal.core.catalogue import Catalogue
 
@@ -42,14 +43,15 @@ def phases(profile: str, runs: int) -> None:
     about = machine()
     rehearsal("cluster", "down")
     rehearsal("cluster", "up", "--profile", profile)
+    made = record.load(paths.for_checkout(ROOT).state)
     push_image(settings)
     rehearsal("cluster", "down")
     # In turns, so that a busy minute of the machine falls on both.
     measured, alone = [], []
     for _ in range(runs):
         measured.append(_measure(settings, kubeconfig, profile))
-        if profile == "light":
-            alone.append(peer.kind_alone(settings))
+        if profile == "light" and made is not None:
+            alone.append(peer.kind_alone(made.spec.node_image))
     rows = [_row(name, [run.phases[name] for run in measured], profile) for name in _TO_ANSWER]
     rows.append(_row("from nothing to answering", [run.total(_TO_ANSWER) for run in measured], profile))
     rows += [_row(name, [run.phases[name] for run in measured], profile) for name in _AFTERWARDS]

@@ -17,16 +17,14 @@ from pathlib import Path
 
 from ground.measuring import ROOT, Run, Spent
 from rehearsal.cluster.engine import connect
-from rehearsal.core.catalogue import Catalogue
 
 _NAME = "rehearsal-bench-peer"
 _PHASE = "`kind create cluster` alone"
 
 
-def kind_alone(settings: Catalogue) -> Spent:
+def kind_alone(image: str) -> Spent:
     """Make a cluster of one node by nothing but kind, remove it, and return what making it took."""
     run, program = Run(_NAME), _program()
-    image = f"rehearsal/node:v{settings.versions.kubernetes}"
     with tempfile.TemporaryDirectory() as folder, _network():
         kubeconfig = str(Path(folder) / "kubeconfig")
         try:
