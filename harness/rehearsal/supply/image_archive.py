@@ -109,6 +109,8 @@ def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     file = archive.extractfile(name)
     if file is None:
         raise HarnessError(
-            "ARCHIVE_UNREADABLE", f"{name} of an archive of images is no file", hint="Report it."
+            "ARCHIVE_UNREADABLE",
+            f"{name} of an archive of images is no file",
+            hint="`docker version` says which engine saved it; report it with that.",
         )
     return file
