@@ -86,12 +86,20 @@ def test_tree_that_was_deployed_here_is_accepted(state: Path) -> None:
     provenance.require(state, tree="t", cluster="c")
 
 
-@pytest.mark.parametrize(("tree", "cluster"), [("other", "c"), ("t", "other"), ("t", "")])
+@pytest.mark.parametrize(("tree", "cluster"), [("other", "c"), ("t", "other")])
 def test_another_tree_or_another_cluster_is_refused(state: Path, tree: str, cluster: str) -> None:
     provenance.remember(state, tree="t", cluster="c")
 
     with pytest.raises(EnvironmentNotReadyError, match="not of this one"):
         provenance.require(state, tree=tree, cluster=cluster)
+
+
+def test_absent_cluster_is_called_absent(state: Path) -> None:
+    provenance.remember(state, tree="t", cluster="c")
+
+    with pytest.raises(EnvironmentNotReadyError, match="there is no cluster") as caught:
+        provenance.require(state, tree="t", cluster="")
+    assert caught.value.code == "CLUSTER_ABSENT"
 
 
 def test_tree_outside_of_git_is_never_accepted(tmp_path: Path, state: Path) -> None:

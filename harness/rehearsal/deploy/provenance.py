@@ -63,7 +63,16 @@ def difference(state: Path, *, tree: str, cluster: str) -> str:
 
 
 def require(state: Path, *, tree: str, cluster: str) -> None:
-    """Raise EnvironmentNotReadyError unless exactly this tree was deployed on this cluster."""
+    """Raise EnvironmentNotReadyError unless exactly this tree was deployed on this cluster.
+
+    An empty `cluster` means that there is none.
+    """
+    if not cluster:
+        raise EnvironmentNotReadyError(
+            "CLUSTER_ABSENT",
+            "there is no cluster to go on with",
+            hint="Deploy this tree on one: `rehearsal up --ci`, or a run that begins with cluster.",
+        )
     why = difference(state, tree=tree, cluster=cluster)
     if why:
         raise EnvironmentNotReadyError(
