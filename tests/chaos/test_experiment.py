@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rehearsal.chaos import experiment as experiments
@@ -15,6 +16,7 @@ from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.judging import judge
 from rehearsal.core.checks import Check
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.flow import Flow
@@ -205,6 +207,34 @@ def test_outage_that_does_not_end_is_no_recovery(tmp_path: Path) -> None:
 
     # Nobody wants replicas any more, so there are as many as are wanted.
     assert checks["chaos.recovery"].verdict is Verdict.FAIL
+
+
+class Silent(FakeCluster):
+    """Does not answer the first looks at a workload that has been hit."""
+
+    unanswered = 2
+
+    def get(self, path: str) -> Mapping[str, Any] | None:
+        if self.deleted and "labelSelector" in path and self.unanswered > 0:
+            self.unanswered -= 1
+            raise EnvironmentNotReadyError("API_UNREACHABLE", "no answer", hint="look")
+        return super().get(path)
+
+
+def test_api_that_is_late_for_a_moment_ends_no_experiment(tmp_path: Path) -> None:
+    cluster = Silent(looks_until_back=3)
+    checks = _run(tmp_path, cluster=cluster)
+
+    assert cluster.unanswered == 0
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+
+
+def test_api_that_stays_silent_is_no_finding_of_the_shop(tmp_path: Path) -> None:
+    cluster = Silent()
+    cluster.unanswered = 10_000
+
+    with pytest.raises(EnvironmentNotReadyError, match="no answer"):
+        _run(tmp_path, cluster=cluster, experiment=replace(EXPERIMENT, recovery_seconds=0.4))
 
 
 CUT_OFF = replace(EXPERIMENT, workload=INVENTORY, outage_seconds=0.6, database="inventory")

@@ -36,6 +36,18 @@ def test_up_on_an_empty_machine_makes_a_whole_cluster(ground: Ground) -> None:
     assert ground.flaws() == []
 
 
+def test_record_names_who_brought_the_cluster_up_last(ground: Ground) -> None:
+    ground.clusters.up(planned(), maker="run 1")
+    made = record.load(ground.paths.state)
+    assert made is not None
+    assert made.maker == "run 1"
+
+    ground.up()
+    mended = record.load(ground.paths.state)
+    assert mended is not None
+    assert mended.maker == ""
+
+
 def test_new_cluster_is_not_kept_waiting_for_its_first_metrics(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

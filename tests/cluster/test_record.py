@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rehearsal.cluster import record
 from rehearsal.cluster.plan import ClusterSpec, PublishedPort, Ranges
 from rehearsal.cluster.record import FILE_NAME, Phase, Record
+from rehearsal.core.errors import ConfigurationError
 from rehearsal.core.timing import Timing
 
 from tests.cluster.ground import planned
@@ -42,6 +43,7 @@ records = st.builds(
     spec=specs,
     phase=st.sampled_from(Phase),
     addresses=st.dictionaries(st.text(), st.ip_addresses(v=4), max_size=3),
+    maker=st.text(),
 )
 json_values: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
@@ -132,3 +134,20 @@ def test_nothing_but_the_record_is_left_by_writing(tmp_path: Path) -> None:
     record.save(tmp_path, RECORD)
 
     assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+
+
+@pytest.mark.parametrize(
+    ("profile", "timing"),
+    [(None, None), (RECORD.spec.profile, RECORD.spec.timing), (None, RECORD.spec.timing)],
+)
+def test_cluster_as_it_was_made_is_as_wanted(profile: str | None, timing: Timing | None) -> None:
+    record.require_same(RECORD, profile=profile, timing=timing)
+    record.require_same(None, profile="other", timing=timing)
+
+
+@pytest.mark.parametrize("timing", [one for one in Timing if one is not RECORD.spec.timing])
+def test_cluster_of_another_profile_or_timing_is_named_and_refused(timing: Timing) -> None:
+    for profile, wanted in (("other", None), (None, timing)):
+        with pytest.raises(ConfigurationError, match=f"of profile {RECORD.spec.profile}") as caught:
+            record.require_same(RECORD, profile=profile, timing=wanted)
+        assert caught.value.code == "CLUSTER_OTHER_PROFILE"

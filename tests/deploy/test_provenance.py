@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,15 @@ def _git(root: Path, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["services/order/main.py", "services/order/new.py", "k8s/base/new.yaml", "Tiltfile"]
+    "name",
+    [
+        "services/order/main.py",
+        "services/order/new.py",
+        "k8s/base/new.yaml",
+        "kind/addons/new.yaml",
+        "harness/rehearsal/deploy/localising.py",
+        "Tiltfile",
+    ],
 )
 def test_change_of_what_is_deployed_is_another_tree(root: Path, name: str) -> None:
     before = tree_hash(root)
@@ -49,9 +58,12 @@ def test_change_of_what_is_deployed_is_another_tree(root: Path, name: str) -> No
     assert tree_hash(root) != before
 
 
-@pytest.mark.parametrize("name", ["docs/page.md", "services/order/main.pyc"])
+@pytest.mark.parametrize(
+    "name", ["docs/page.md", "harness/rehearsal/report/html.py", "services/order/main.pyc"]
+)
 def test_change_of_anything_else_is_not(root: Path, name: str) -> None:
     before = tree_hash(root)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text("two\n", encoding="utf-8")
 
     assert tree_hash(root) == before
@@ -80,38 +92,73 @@ def test_tree_does_not_depend_on_what_is_committed(root: Path) -> None:
     assert tree_hash(root) == before
 
 
-def test_tree_that_was_deployed_here_is_accepted(state: Path) -> None:
-    provenance.remember(state, tree="t", cluster="c")
+PODS = {"deployment shop/order": "1", "deployment shop/cart": "2"}
 
-    provenance.require(state, tree="t", cluster="c")
+
+def _remember(state: Path, tree: str = "t", templates: Mapping[str, str] = PODS) -> None:
+    provenance.remember(state, tree=tree, cluster="c", templates=templates)
+
+
+def _require(state: Path, tree: str = "t", cluster: str = "c", templates: Mapping[str, str] = PODS) -> None:
+    provenance.require(state, tree=tree, cluster=cluster, templates=lambda: templates)
+
+
+def test_tree_that_was_deployed_here_is_accepted(state: Path) -> None:
+    _remember(state)
+
+    _require(state)
 
 
 @pytest.mark.parametrize(("tree", "cluster"), [("other", "c"), ("t", "other")])
 def test_another_tree_or_another_cluster_is_refused(state: Path, tree: str, cluster: str) -> None:
-    provenance.remember(state, tree="t", cluster="c")
+    _remember(state)
 
-    with pytest.raises(EnvironmentNotReadyError, match="not of this one"):
-        provenance.require(state, tree=tree, cluster=cluster)
+    with pytest.raises(EnvironmentNotReadyError, match="not of this tree"):
+        _require(state, tree, cluster)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {**PODS, "deployment shop/order": "3"},
+        {"deployment shop/cart": "2"},
+        {**PODS, "deployment shop/order2": "1"},
+    ],
+)
+def test_what_was_changed_on_the_cluster_since_is_named(state: Path, now: Mapping[str, str]) -> None:
+    _remember(state)
+
+    with pytest.raises(
+        EnvironmentNotReadyError, match="changed since it was deployed are deployment shop/order"
+    ):
+        _require(state, templates=now)
+
+
+def test_of_many_changes_the_first_are_named(state: Path) -> None:
+    _remember(state, templates={})
+
+    with pytest.raises(EnvironmentNotReadyError, match="a, b, c and 2 more"):
+        _require(state, templates=dict.fromkeys("abcde", "1"))
 
 
 def test_absent_cluster_is_called_absent(state: Path) -> None:
-    provenance.remember(state, tree="t", cluster="c")
+    _remember(state)
 
     with pytest.raises(EnvironmentNotReadyError, match="there is no cluster") as caught:
-        provenance.require(state, tree="t", cluster="")
+        _require(state, cluster="")
     assert caught.value.code == "CLUSTER_ABSENT"
 
 
 def test_tree_outside_of_git_is_never_accepted(tmp_path: Path, state: Path) -> None:
-    provenance.remember(state, tree=tree_hash(tmp_path), cluster="c")
+    _remember(state, tree_hash(tmp_path))
 
     with pytest.raises(EnvironmentNotReadyError):
-        provenance.require(state, tree=tree_hash(tmp_path), cluster="c")
+        _require(state, tree_hash(tmp_path))
 
 
 def test_deployment_that_is_under_way_is_refused(state: Path) -> None:
-    provenance.remember(state, tree="t", cluster="c")
+    _remember(state)
     provenance.forget(state)
 
     with pytest.raises(EnvironmentNotReadyError):
-        provenance.require(state, tree="t", cluster="c")
+        _require(state)

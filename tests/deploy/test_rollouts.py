@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rehearsal.deploy.rollouts import Rollout, read_named, read_rollouts
+from rehearsal.deploy.rollouts import Rollout, read_named, read_rollouts, read_templates
 
 
 class FakeApi:
@@ -131,3 +131,25 @@ def test_a_name_that_nothing_has_is_not_complete() -> None:
 
 def test_without_names_nothing_is_asked() -> None:
     assert read_named(FakeApi(), []) == ()
+
+
+def _pods(**changes: Any) -> dict[str, Any]:
+    item = deployment()
+    template = {"metadata": {"annotations": {}}, "spec": {"containers": [{"image": "one"}]}}
+    item["spec"]["template"] = {**template, **changes}
+    return item
+
+
+def test_template_is_another_when_its_pods_are_to_be_others() -> None:
+    before = read_templates(FakeApi(deployments=[_pods()]))
+    after = read_templates(FakeApi(deployments=[_pods(spec={"containers": [{"image": "two"}]})]))
+
+    assert before.keys() == after.keys() == {"deployment shop/echo"}
+    assert before != after
+
+
+def test_template_is_the_same_after_scaling_and_a_restart() -> None:
+    scaled = _pods(metadata={"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}})
+    scaled["spec"]["replicas"] = 7
+
+    assert read_templates(FakeApi(deployments=[scaled])) == read_templates(FakeApi(deployments=[_pods()]))

@@ -211,10 +211,15 @@ def _chaos(
     shop: GuardedShop,
     extents: Iterable[Extent] = (Extent.ALL,),
     books: Books | None = None,
+    cluster: FakeCluster | None = None,
+    outage_seconds: float = 0.0,
     **bounds: float,
 ) -> None:
-    injector = injector_on(FakeCluster(), Ledger(room.run / "ledger"))
-    experiments = [Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, least_seconds=0.1) for one in extents]
+    injector = injector_on(cluster or FakeCluster(), Ledger(room.run / "ledger"))
+    experiments = [
+        Experiment(f"kill-{one}", ORDERS, one, 0.2, 60.0, outage_seconds, least_seconds=0.1)
+        for one in extents
+    ]
     end = bounds.get("end_seconds", 60.0)
     ChaosStage(
         lambda: _opened(shop),
@@ -257,6 +262,40 @@ def test_audit_covers_the_orders_of_the_stage_before(room: Room, shop: GuardedSh
     assert found.verdict is Verdict.FAIL
     kept = json.loads((room.folder / "audit.json").read_text(encoding="utf-8"))
     assert lost in {one["subject"] for one in kept["invariants"][0]["violations"]}
+
+
+class Unwilling(FakeCluster):
+    """Refuses to give back what was scaled down, so many times."""
+
+    refusals = 1
+
+    def scale(self, path: str, replicas: int) -> None:
+        if replicas and self.refusals > 0:
+            self.refusals -= 1
+            raise EnvironmentNotReadyError("API_UNREACHABLE", "no answer", hint="look")
+        super().scale(path, replicas)
+
+
+def test_experiment_that_breaks_off_is_mended_and_its_orders_audited(room: Room, shop: GuardedShop) -> None:
+    cluster = Unwilling()
+    with pytest.raises(EnvironmentNotReadyError, match="no answer"):
+        _chaos(room, shop, cluster=cluster, outage_seconds=0.3)
+
+    assert cluster.wanted == 2
+    assert Ledger(room.run / "ledger").entries() == []
+    audited = {check.id: check.verdict for check in room.checks}
+    assert audited["chaos.acknowledged"] is Verdict.PASS
+    assert "chaos.recovery" not in audited
+
+
+def test_what_cannot_be_mended_is_not_audited(room: Room, shop: GuardedShop) -> None:
+    cluster = Unwilling()
+    cluster.refusals = 10
+    with pytest.raises(EnvironmentNotReadyError, match="no answer"):
+        _chaos(room, shop, cluster=cluster, outage_seconds=0.3)
+
+    assert len(Ledger(room.run / "ledger").entries()) == 1
+    assert {check.verdict for check in room.checks} == {Verdict.INVALID}
 
 
 def test_source_that_does_not_answer_makes_no_audit(room: Room, shop: GuardedShop) -> None:

@@ -23,22 +23,22 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.cluster = ""
-        self.whole = False
+        self.maker = ""
         self.made = 0
         self.dies: Callable[[], None] = lambda: None
         self.ledger = Ledger(folder)
 
-    def bring_up(self) -> None:
+    def bring_up(self, maker: str = "") -> None:
         """Make a cluster where there is none."""
+        self.maker = maker
         if not self.cluster:
             self.made += 1
             self.cluster = f"container-{self.made}"
             self.dies()
-        self.whole = True
 
     def remove(self) -> None:
         """Remove what is there."""
-        self.cluster, self.whole = "", False
+        self.cluster, self.maker = "", ""
 
     def stage(self, *, keep: bool = False) -> ClusterStage:
         """Return the stage on this machine."""
@@ -46,7 +46,7 @@ class Machine:
 
     def undo(self) -> None:
         """Undo what stands in the ledger."""
-        undo = ClusterUndo(lambda: self.cluster, lambda: self.whole, self.remove)
+        undo = ClusterUndo(lambda: self.cluster, lambda: self.maker, self.remove)
         assert undo_all(self.ledger, {CLUSTER_ENTRY: undo}, lambda event: None) == []
 
 
@@ -92,7 +92,7 @@ def test_cluster_that_was_there_is_mended_and_left(machine: Machine, room: Room)
     machine.stage()(room)
     machine.undo()
 
-    assert (machine.cluster, machine.whole) == ("container-of-somebody", True)
+    assert machine.cluster == "container-of-somebody"
 
 
 def test_cluster_is_left_when_it_is_to_be_kept(machine: Machine, room: Room) -> None:
@@ -109,6 +109,21 @@ def test_cluster_of_a_run_that_was_killed_while_it_made_it_is_removed(machine: M
     machine.dies = die
     with pytest.raises(Killed):
         machine.stage()(room)
+    machine.undo()
+
+    assert machine.cluster == ""
+
+
+def test_cluster_of_a_run_that_was_killed_when_it_was_whole_is_removed(
+    machine: Machine, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args: object, **arguments: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(Ledger, "amend", die)
+    with pytest.raises(Killed):
+        machine.stage()(room)
+    monkeypatch.undo()
     machine.undo()
 
     assert machine.cluster == ""

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from rehearsal.chaos.injecting import Extent, Injector, Kill, Workload
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.load.flow import Flow
 
 _PROBE_SECONDS = 0.5  # how often the cluster is asked whether the workload is whole
@@ -109,11 +110,19 @@ def _begin(experiment: Experiment, injector: Injector) -> Kill:
 
 
 async def _until(bound: float, kill: Kill, flow: Flow, injector: Injector, seen: Observation) -> None:
-    """Look until the workload is whole, or so long."""
+    """Look until the workload is whole, or so long. Raises EnvironmentNotReadyError when nobody can look."""
+    unanswered: EnvironmentNotReadyError | None = None
     while flow.now < bound and seen.whole is None:
         seen.in_flight = max(seen.in_flight, flow.in_flight())
-        await asyncio.to_thread(_look, injector, kill, flow, seen)
+        try:
+            await asyncio.to_thread(_look, injector, kill, flow, seen)
+            unanswered = None
+        except EnvironmentNotReadyError as error:
+            # Under load the API server is late at times; whoever asks next is answered.
+            unanswered = error
         await asyncio.sleep(_PROBE_SECONDS)
+    if unanswered is not None:
+        raise unanswered
 
 
 def _look(injector: Injector, kill: Kill, flow: Flow, seen: Observation) -> None:

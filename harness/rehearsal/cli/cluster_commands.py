@@ -88,8 +88,12 @@ def bring_up(
     *,
     use_context: bool = False,
     stack: bool = False,
+    maker: str = "",
 ) -> None:
-    """Supplies, then the cluster; with `stack`, a new one's nodes have the stack's images from birth."""
+    """Supplies, then the cluster; with `stack`, a new one's nodes have the stack's images from birth.
+
+    The cluster's record names its `maker`.
+    """
     from rehearsal.stages.doctor.requiring import require_machine
     from rehearsal.supply.inotify import ensure_inotify
 
@@ -101,7 +105,8 @@ def bring_up(
     shop.supplies.tool("kubectl")
     node, registry = node_image(shop, stack=stack), shop.supplies.image("registry")
     spec = shop.cluster_spec(profile, timing, node_image=node.tag)
-    shop.clusters(registry_image=registry.tag, kind_program=kind_program).up(spec, use_context=use_context)
+    clusters = shop.clusters(registry_image=registry.tag, kind_program=kind_program)
+    clusters.up(spec, use_context=use_context, maker=maker)
 
 
 def node_image(shop: Workshop, *, stack: bool) -> ImageRef:

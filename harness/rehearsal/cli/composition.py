@@ -199,23 +199,30 @@ class Workshop:
         """Return what deploys everything once; its log and snapshot go to `artefacts`."""
         from rehearsal.deploy import provenance
         from rehearsal.deploy.deploying import Deployment
+        from rehearsal.deploy.rollouts import read_templates
 
         # Of the tree as it is now: what somebody edits meanwhile may be in no image.
         tree = provenance.tree_hash(self.paths.root)
-        return Deployment(
-            self.tilt(),
-            self.api(),
-            artefacts,
-            self.emit,
-            passed=lambda: provenance.remember(self.paths.state, tree=tree, cluster=self.cluster_identity()),
-        )
+        api = self.api()
+
+        def passed() -> None:
+            provenance.remember(
+                self.paths.state, tree=tree, cluster=self.cluster_identity(), templates=read_templates(api)
+            )
+
+        return Deployment(self.tilt(), api, artefacts, self.emit, passed=passed)
 
     def require_deployed(self) -> None:
         """Raise EnvironmentNotReadyError unless what runs on the cluster was deployed from this tree."""
         from rehearsal.deploy import provenance
+        from rehearsal.deploy.rollouts import read_templates
 
-        tree = provenance.tree_hash(self.paths.root)
-        provenance.require(self.paths.state, tree=tree, cluster=self.cluster_identity())
+        provenance.require(
+            self.paths.state,
+            tree=provenance.tree_hash(self.paths.root),
+            cluster=self.cluster_identity(),
+            templates=lambda: read_templates(self.api()),
+        )
 
     def cluster_identity(self) -> str:
         """Return the id of the control plane's container; empty when there is none."""

@@ -17,7 +17,6 @@ from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
 from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages, postgres_of, tap_of
 from rehearsal.cluster import record
-from rehearsal.cluster.record import Phase
 from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.errors import ConfigurationError, HarnessError
 from rehearsal.core.events import RunFacts, fan_out
@@ -57,6 +56,10 @@ def rehearse(options: Options) -> int:
     planned = plan(options.request)
     with workshop("e2e", announce=False) as shop:
         _require_sensible(shop, options)
+        if any(one.spec.name == "cluster" and one.skip for one in planned):
+            # Whoever goes on with what is there must not be told of another profile in the report.
+            made = record.load(shop.paths.state)
+            record.require_same(made, profile=options.profile, timing=options.timing)
         lock = shop.paths.locks / "e2e.lock"
         with exclusive(lock, purpose="e2e", emit=shop.emit):
             return _in_turn(shop, options, planned)
@@ -161,7 +164,7 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mappi
         "supply": supply_stage(lambda: shop.supplies.build([])),
         "cluster": ClusterStage(
             identity=lambda: shop.cluster_identity(),
-            bring_up=lambda: bring_up(shop, options.profile, options.timing),
+            bring_up=lambda maker: bring_up(shop, options.profile, options.timing, maker=maker),
             ledger=ledger,
             keep=options.keep,
         ),
@@ -211,13 +214,13 @@ def _undoers(shop: Workshop) -> Mapping[str, Undo]:
     return {
         CLUSTER_ENTRY: ClusterUndo(
             identity=lambda: shop.cluster_identity(),
-            whole=lambda: _phase(shop) is Phase.READY,
+            maker=lambda: _maker(shop),
             remove=lambda: take_down(shop, images=False),
         ),
         WORKLOAD_ENTRY: undo_workload,
     }
 
 
-def _phase(shop: Workshop) -> Phase | None:
+def _maker(shop: Workshop) -> str:
     made = record.load(shop.paths.state)
-    return made.phase if made else None
+    return made.maker if made else ""

@@ -33,18 +33,22 @@ def _look(shop: Workshop) -> Overview:
     from rehearsal.cluster.engine import DockerNodeEngine
     from rehearsal.cluster.status import look
     from rehearsal.deploy import provenance
-    from rehearsal.deploy.rollouts import read_all
+    from rehearsal.deploy.rollouts import read_all, read_templates
     from rehearsal.stages.overview import Overview
 
     cluster = look(shop.paths, DockerNodeEngine(shop.docker), KubernetesApi)
     left = [entry.what for entry in shop.ledger.entries()]
     run = _last_run(shop)
+    if not cluster.made or not cluster.nodes:
+        return Overview(cluster, (), "nothing", left, run)
     try:
-        workloads = read_all(shop.api()) if cluster.made and cluster.nodes else ()
+        workloads, templates = read_all(shop.api()), read_templates(shop.api())
     except EnvironmentNotReadyError:
-        workloads = ()
+        return Overview(cluster, (), "nobody knows: the API server does not answer", left, run)
     tree = provenance.tree_hash(shop.paths.root)
-    other = provenance.difference(shop.paths.state, tree=tree, cluster=shop.cluster_identity())
+    other = provenance.difference(
+        shop.paths.state, tree=tree, cluster=shop.cluster_identity(), templates=templates
+    )
     return Overview(cluster, workloads, other, left, run)
 
 

@@ -67,8 +67,8 @@ class Clusters:
     connect_api: Callable[[Path, str], Api]
     emit: Emit
 
-    def up(self, wanted: ClusterSpec, *, use_context: bool = False) -> Record:
-        """Make the cluster, or mend the one that is there; return its record.
+    def up(self, wanted: ClusterSpec, *, use_context: bool = False, maker: str = "") -> Record:
+        """Make the cluster, or mend the one that is there; return its record, which names its `maker`.
 
         Raises ConfigurationError when a cluster of another profile is there, and EnvironmentNotReadyError
         when something foreign is in the way or a step does not come to its end.
@@ -84,8 +84,8 @@ class Clusters:
                 self._remove_nodes(wanted)
                 made = None
             if made is None or state.state is not State.PRESENT:
-                made = self._create(wanted)
-            return self._ensure(made, use_context=use_context)
+                made = self._create(wanted, maker)
+            return self._ensure(replace(made, maker=maker), use_context=use_context)
 
     def repair(self, *, use_context: bool = False) -> Record:
         """Mend the cluster that is there. Raises EnvironmentNotReadyError when there is none."""
@@ -147,8 +147,8 @@ class Clusters:
 
     # Making
 
-    def _create(self, spec: ClusterSpec) -> Record:
-        made = Record(spec, Phase.CREATING, {})
+    def _create(self, spec: ClusterSpec, maker: str) -> Record:
+        made = Record(spec, Phase.CREATING, {}, maker)
         record.save(self.paths.state, made)
         self._ensure_network(spec)
         with (

@@ -19,6 +19,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from rehearsal.cluster.plan import ClusterSpec
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.timing import Timing
 
 FILE_NAME = "cluster.json"
 _VERSION = 1
@@ -39,6 +41,25 @@ class Record:
     spec: ClusterSpec
     phase: Phase
     addresses: Mapping[str, IPv4Address]  # of nodes, fixed on the Docker network
+    maker: str = ""  # what brought it up last, if that wants to know its own cluster again
+
+
+def require_same(made: Record | None, *, profile: str | None, timing: Timing | None) -> None:
+    """Raise ConfigurationError when the cluster that was made is of another profile or timing than is wanted.
+
+    None is no wish.
+    """
+    if made is None:
+        return
+    spec = made.spec
+    if profile in (None, spec.profile) and timing in (None, spec.timing):
+        return
+    raise ConfigurationError(
+        "CLUSTER_OTHER_PROFILE",
+        f"the cluster is of profile {spec.profile} with {spec.timing} timing, "
+        f"and {profile or spec.profile} with {timing or spec.timing} timing is wanted",
+        hint="Leave --profile and --timing out, or make another one: `rehearsal down`, then a whole run.",
+    )
 
 
 def load(folder: Path) -> Record | None:

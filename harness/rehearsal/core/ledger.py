@@ -76,10 +76,10 @@ class Ledger:
             os.close(folder)
 
 
-def undo_all(ledger: Ledger, undoers: Mapping[str, Undo], emit: Emit) -> list[Entry]:
-    """Undo everything, the newest change first; return what could not be undone and stays in the ledger."""
+def undo_all(ledger: Ledger, undoers: Mapping[str, Undo], emit: Emit, *, kind: str = "") -> list[Entry]:
+    """Undo everything, or one kind of change, the newest first; return what could not be undone and stays."""
     left: list[Entry] = []
-    for entry in reversed(ledger.entries()):
+    for entry in reversed([one for one in ledger.entries() if kind in ("", one.kind)]):
         try:
             with step(emit, "undo", entry.what):
                 _undoer(undoers, entry)(entry.arguments)

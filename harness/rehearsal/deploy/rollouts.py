@@ -5,6 +5,8 @@ Tilt itself judges only the newest pod of a workload: an older or a missing repl
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -77,6 +79,23 @@ def read_named(api: Reader, names: Iterable[str]) -> tuple[Rollout, ...]:
 def read_all(api: Reader) -> tuple[Rollout, ...]:
     """Return every workload that Tilt applied; Jobs are none."""
     return tuple(_workloads(api))
+
+
+def read_templates(api: Reader) -> dict[str, str]:
+    """Return a hash of what the pods of every workload that Tilt applied are to be, by its kind and name.
+
+    How many there are is left out, which HPAs change, and so are annotations, of which a restart sets one.
+    """
+    return {
+        f"{kind} {item['metadata']['namespace']}/{item['metadata']['name']}": _hash(item)
+        for kind, plural in _KINDS.items()
+        for item in _items(api, f"/apis/apps/v1/{plural}")
+    }
+
+
+def _hash(item: Mapping[str, Any]) -> str:
+    text = json.dumps(item["spec"]["template"]["spec"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _workloads(api: Reader) -> Iterator[Rollout]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 from rehearsal.chaos.auditing import read_lists
 from rehearsal.chaos.experiment import Experiment, run
-from rehearsal.chaos.injecting import Injector
+from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.chaos.invariants import document, judge_audit, unaudited
 from rehearsal.chaos.judging import judge
 from rehearsal.chaos.proving.audit import audit
@@ -22,6 +22,7 @@ from rehearsal.chaos.settling import settle
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
 from rehearsal.core.events import FaultMade, Level, Notice, step
+from rehearsal.core.ledger import Undo, undo_all
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan, unwritten
 from rehearsal.shop.accounts import OF_CHAOS
@@ -50,11 +51,26 @@ class ChaosStage:
     source: Callable[[], Source]
 
     def __call__(self, room: Room) -> None:
-        """Run every experiment, then audit."""
+        """Run every experiment, then audit: also when one of them could not be brought to its end."""
         raced: dict[str, int] = {}
-        for experiment in self.experiments:
-            with step(room.emit, experiment.id, experiment.title):
-                raced |= asyncio.run(self._run(room, experiment))
+        try:
+            for experiment in self.experiments:
+                with step(room.emit, experiment.id, experiment.title):
+                    raced |= asyncio.run(self._run(room, experiment))
+        except EnvironmentNotReadyError:
+            # What the experiment was to show is not to be had; what became of the orders is.
+            if undo_all(self.injector.ledger, self._undoers, room.emit, kind=WORKLOAD_ENTRY):
+                _record(room, unaudited("what was broken could not be mended"))
+            else:
+                self._audit_all(room, raced)
+            raise
+        self._audit_all(room, raced)
+
+    @property
+    def _undoers(self) -> Mapping[str, Undo]:
+        return {WORKLOAD_ENTRY: WorkloadUndo(self.injector)}
+
+    def _audit_all(self, room: Room, raced: dict[str, int]) -> None:
         with step(room.emit, "audit", "the audit of every order"):
             asyncio.run(self._audit(room, raced))
 

@@ -51,17 +51,18 @@ class ClusterStage:
     """Makes the cluster or mends the one that is there."""
 
     identity: Callable[[], str]  # of the cluster that is there; empty when there is none
-    bring_up: Callable[[], object]
+    bring_up: Callable[[str], object]  # given what the cluster's record is to name as its maker
     ledger: Ledger
     keep: bool
 
     def __call__(self, room: Room) -> None:
         """Bring the cluster up; it is to be removed when this run made it."""
         if self.keep or self.identity():
-            self.bring_up()
+            self.bring_up("")
             return
-        entry = self.ledger.enter(CLUSTER_ENTRY, "the cluster that a run made")
-        self.bring_up()
+        maker = f"run {room.run.name}"
+        entry = self.ledger.enter(CLUSTER_ENTRY, "the cluster that a run made", maker=maker)
+        self.bring_up(maker)
         self.ledger.amend(entry, identity=self.identity())
 
 
@@ -70,7 +71,7 @@ class ClusterUndo:
     """Removes a cluster that a run made, and no other."""
 
     identity: Callable[[], str]
-    whole: Callable[[], bool]  # whether what is there was once ready
+    maker: Callable[[], str]  # of what is there, as its record names it
     remove: Callable[[], object]
 
     def __call__(self, arguments: Mapping[str, str]) -> None:
@@ -78,7 +79,7 @@ class ClusterUndo:
         made = arguments.get("identity", "")
         if made and self.identity() not in (made, ""):
             return
-        # A run that was killed while it made the cluster knows no identity: a whole one is somebody else's.
-        if not made and self.whole():
+        # A run that was killed while it made the cluster knows no identity; the record knows its maker.
+        if not made and self.maker() != arguments.get("maker"):
             return
         self.remove()
