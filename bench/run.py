@@ -64,7 +64,8 @@ def report(folder: Path) -> None:
     size = (folder / writing.PAGE).stat().st_size / 1000
     text = (
         f"{machine()}. `rehearsal report` of a run of {found.run.seconds / 60:.0f} min "
-        f"with {len(found.checks)} checks: {statistics.median(seconds):.2f} s, at most {max(seconds):.2f}, the program's start included "
+        f"with {len(found.checks)} checks: {statistics.median(seconds):.2f} s, at most {max(seconds):.2f}, "
+        f"the program's start included "
         f"(target: 2 s); the page has {size:.0f} kB (300)."
     )
     tables.refresh(_PAGE, "report", text)
