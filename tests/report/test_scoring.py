@@ -55,3 +55,25 @@ def test_what_was_not_measured_is_said() -> None:
     (lost, nobody) = score([_made("lost")], _TWO).aspects[0].criteria
     assert lost.why == "not measured in this run: doubled"
     assert nobody.why == "no check looks at it yet"
+
+
+@pytest.mark.parametrize(
+    ("promise", "checks"),
+    [
+        ("without a token or with a wrong one nobody is let in", {"contract.token", "contract.authorised"}),
+        (
+            "manifests let pods leave after their traffic, and restart for their own sake only",
+            {"deploy.graceful"},
+        ),
+        ("what is deployed becomes ready, with its newest image", {"deploy.ready"}),
+    ],
+)
+def test_a_promise_is_no_more_than_its_checks_look_at(promise: str, checks: set[str]) -> None:
+    (found,) = (one for one in CRITERIA if one.promise == promise)
+    assert set(found.checks) == checks
+
+
+def test_no_wrong_token_was_sent_by_a_run_that_sent_none() -> None:
+    (security,) = (one for one in score([_made("contract.token")]).aspects if one.name == "Security")
+    assert not security.criteria[0].shown
+    assert security.criteria[0].why == "not measured in this run: contract.authorised"

@@ -29,16 +29,18 @@ class Criterion:
 
 # The guide's five aspects, then four that it leaves out.
 CRITERIA: Final = (
-    Criterion("Containerization", "every image builds, and every pod runs with it", ("deploy.ready",)),
+    Criterion("Containerization", "what is deployed becomes ready, with its newest image", ("deploy.ready",)),
     Criterion("Containerization", "no container has rights that it does not need", ("deploy.hardened",)),
     Criterion(
         "Orchestration", "what runs here is production but for explained differences", ("deploy.fidelity",)
     ),
     Criterion("Orchestration", "killed pods come back, and the shop with them", ("chaos.recovery",)),
     Criterion(
-        "Orchestration", "autoscalers scale up and down as their targets ask", ("load.scaled", "load.down")
+        "Orchestration",
+        "an autoscaler under load scales up and down as its targets ask",
+        ("load.scaled", "load.down"),
     ),
-    Criterion("Orchestration", "nothing keeps an autoscaler from scaling", ("deploy.scalable",)),
+    Criterion("Orchestration", "no manifest keeps an autoscaler from scaling", ("deploy.scalable",)),
     Criterion("CI/CD", "services promise what is committed", ("contract.drift",)),
     Criterion("CI/CD", "services do what they promise", ("contract.fuzz", "contract.covered")),
     Criterion(
@@ -56,15 +58,27 @@ CRITERIA: Final = (
     ),
     Criterion("Monitoring", "every target is scraped, and every alert has something to look at"),
     Criterion("Monitoring", "an order's logs and trace are found"),
-    Criterion("Security", "strangers and forged tokens are refused", ("contract.token",)),
+    Criterion(
+        "Security",
+        "without a token or with a wrong one nobody is let in",
+        ("contract.token", "contract.authorised"),
+    ),
     Criterion("Security", "nobody gets what is another's", ("contract.owner", "contract.authorised")),
-    Criterion("Security", "no secret is in a manifest, nothing runs as root", ("deploy.hardened",)),
+    Criterion(
+        "Security",
+        "no secret is a plain value in a manifest; what runs as root is excused by name",
+        ("deploy.hardened",),
+    ),
     Criterion(
         "Zero downtime",
         "shoppers at a steady rate are answered as promised, in time",
         ("load.accepted", "load.latency"),
     ),
-    Criterion("Zero downtime", "pods leave without taking requests along", ("deploy.graceful",)),
+    Criterion(
+        "Zero downtime",
+        "manifests let pods leave after their traffic, and restart for their own sake only",
+        ("deploy.graceful",),
+    ),
     Criterion("Zero downtime", "a new version is rolled out without a failed request"),
     Criterion(
         "Data safety",
@@ -82,10 +96,10 @@ CRITERIA: Final = (
         ("chaos.published", "chaos.effects", "chaos.taken", "chaos.steps"),
     ),
     Criterion("Data safety", "events come once and in order", ("events.identity", "events.sequence")),
-    Criterion("Recovery", "every order ends, whatever failed", ("chaos.stuck", "chaos.ended")),
-    Criterion("Recovery", "the shop recovers from every fault in time", ("chaos.recovery",)),
+    Criterion("Recovery", "every order ends, whatever was broken", ("chaos.stuck", "chaos.ended")),
+    Criterion("Recovery", "the shop recovers in time from every fault of this run", ("chaos.recovery",)),
     Criterion("Recovery", "a backup can be restored"),
-    Criterion("Cost", "no more pods run than load asks for", ("load.formula",)),
+    Criterion("Cost", "an autoscaler asks for no more pods than its formula gives", ("load.formula",)),
 )
 
 
