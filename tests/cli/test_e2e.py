@@ -52,6 +52,13 @@ def test_seed_that_was_asked_for_stands_in_the_report(ground: Ground) -> None:
     assert report["run"]["seed"] == 7  # type: ignore[index]
 
 
+def test_report_says_what_is_promised_of_the_latency_of_orders(ground: Ground) -> None:
+    main.run(["e2e", "--stages", "load"])
+
+    (report,) = ground.reports()
+    assert report["run"]["order_p95_seconds"] == 1.0  # type: ignore[index]
+
+
 def test_stages_that_were_not_asked_for_are_not_looked_at(ground: Ground) -> None:
     main.run(["e2e", "--from", "chaos"])
 

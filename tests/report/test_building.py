@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 import pytest
+from rehearsal.cli.e2e_commands import e2e
+from rehearsal.core.checks import CheckKind
 from rehearsal.core.errors import HarnessError
-from rehearsal.core.events import Level, Notice, RunFinished, StageFinished, StageStarted
+from rehearsal.core.events import (
+    CheckFinished,
+    Level,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+)
 from rehearsal.core.verdicts import Ending, Verdict
 from rehearsal.report.building import build
 from rehearsal.report.model import Report
 from rehearsal.report.phrasing import again, headline
+from rehearsal.stages import kinds
 
-from tests.report.conftest import EVENTS, LOST, of_events, records
+from tests.report.conftest import EVENTS, FACTS, LOST, of_events, records
 
 
 def test_report_has_the_runs_own_verdict_and_code(report: Report) -> None:
@@ -78,6 +92,50 @@ def test_headline_counts_what_does_not_hold(report: Report) -> None:
 
 def test_run_is_repeated_with_the_seed_that_it_drew(report: Report) -> None:
     assert again(report) == "rehearsal e2e --seed 7"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("rehearsal e2e --stages load --seed 7", "rehearsal e2e --stages load --seed 7"),
+        ("rehearsal e2e --thorough", "rehearsal e2e --thorough --seed 7"),
+        ("rehearsal soak -n 10", "rehearsal e2e --keep --profile light --timing compressed --seed 7"),
+    ],
+)
+def test_command_that_repeats_a_run_takes_its_seed(command: str, said: str) -> None:
+    began = RunStarted(replace(FACTS, command=command))
+    words = shlex.split(again(build(records([began]))))
+
+    assert shlex.join(words) == said
+    e2e.make_context("e2e", words[2:])  # raises for an option that it does not have
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.id)
+def test_each_finding_of_each_stage_has_a_command_that_repeats_it(kind: CheckKind) -> None:
+    stage = kind.id.split(".")[0]
+    report = of_events(
+        CheckFinished(stage, kind.failed("a subject", "it fails", expected="1", observed="2")),
+        CheckFinished(stage, kind.invalid("a subject", "it could not look")),
+    )
+
+    assert [one.reproduce for one in report.findings()] == [f"rehearsal e2e --stages {stage} --seed 7"] * 2
+    e2e.make_context("e2e", shlex.split(report.findings()[0].reproduce)[2:])
+
+
+def test_finding_of_a_thorough_run_is_repeated_thoroughly() -> None:
+    began = RunStarted(replace(FACTS, command="rehearsal e2e --thorough"))
+    lost = CheckFinished("chaos", LOST.failed("orders", "one is lost", expected="0", observed="1"))
+
+    (found,) = build(records([began, lost])).findings()
+    assert found.reproduce == "rehearsal e2e --stages chaos --thorough --seed 7"
+
+
+def test_command_of_a_finding_that_has_one_is_kept(report: Report) -> None:
+    assert report.findings()[0].reproduce == "rehearsal e2e --stages chaos --seed 7"
+
+
+def test_check_that_holds_needs_no_command(report: Report) -> None:
+    assert {one.reproduce for one in report.of_verdict(Verdict.PASS)} == {""}
 
 
 def test_severity_of_a_finding_is_that_of_its_kind(report: Report) -> None:

@@ -153,6 +153,7 @@ def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed:
         context=options.request.context or settings.context,
         seed=seed,
         machine=run_folder.machine(),
+        order_p95_seconds=shop.catalogue.objectives.order_p95_seconds,
     )
 
 

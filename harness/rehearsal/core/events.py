@@ -80,6 +80,7 @@ class RunFacts:
     context: str
     seed: int
     machine: str
+    order_p95_seconds: float | None = None  # what is promised of orders, wherever they are offered
 
 
 @dataclass(frozen=True, slots=True)

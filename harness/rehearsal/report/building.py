@@ -21,6 +21,7 @@ from rehearsal.report.model import (
     Run,
     StageReport,
 )
+from rehearsal.report.phrasing import stage_again
 from rehearsal.report.scoring import score
 
 Record = Mapping[str, Any]
@@ -41,13 +42,14 @@ def build(records: Iterable[Record]) -> Report:
     end = next((one for one in every if one["event"] == "RunFinished"), None)
     ending = Ending(end["ending"]) if end else Ending.INTERRUPTED
     stages = tuple(_stages(every))
-    checks = tuple(_check(one) for one in every if one["event"] == "CheckFinished")
+    run = _run(begun, every[-1], end)
+    checks = tuple(_check(run, one) for one in every if one["event"] == "CheckFinished")
     return Report(
         schema_version=1,
         verdict=ending,
         exit_code=int(exit_code_of_ending(ending)),
         complete=end is not None,
-        run=_run(begun, every[-1], end),
+        run=run,
         stages=stages,
         checks=checks,
         score=score(checks),
@@ -84,11 +86,16 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
             seconds=_rounded(end.get("seconds", 0.0)),
             limit_seconds=start.get("limit_seconds", 0.0),
             artefacts=tuple(end.get("artefacts", ())),
+            started=datetime.fromisoformat(start["at"]).timestamp() if start else None,
         )
 
 
-def _check(record: Record) -> CheckReport:
-    return CheckReport(stage=record["stage"], **record["check"])
+def _check(run: Run, record: Record) -> CheckReport:
+    check = CheckReport(stage=record["stage"], **record["check"])
+    if check.verdict is Verdict.PASS or check.reproduce:
+        return check
+    # Its engine knows nothing shorter than the whole stage with the same draws.
+    return check.model_copy(update={"reproduce": stage_again(run, check.stage)})
 
 
 def _fault(record: Record) -> FaultReport:

@@ -19,7 +19,8 @@ def render_console(report: Report, page: str) -> str:
         lines += ["", f"... and {len(findings) - _MOST_FINDINGS} more, in the report"]
     if report.not_looked_at:
         lines += ["", f"not looked at: {', '.join(one.what for one in report.not_looked_at)}"]
-    lines += ["", f"readiness: {report.score.score:g} of {report.score.best:g}"]
+    if report.score is not None:
+        lines += ["", f"readiness: {report.score.score:g} of {report.score.best:g}"]
     lines += ["", f"report: {page}", f"again:  {again(report)}"]
     return "\n".join(lines)
 

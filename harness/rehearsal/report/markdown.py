@@ -28,8 +28,9 @@ def _lines(report: Report) -> Iterator[str]:
     for stage in report.stages:
         ended = f"{mark(stage.ending)} {stage.ending}"
         yield f"| {stage.name} | {ended} | {duration(stage.seconds)} | {_cell(stage.reason)} |"
-    aspects = ", ".join(f"{one.name} {one.score:g}" for one in report.score.aspects)
-    yield from ("", f"Readiness: **{report.score.score:g} of {report.score.best:g}** ({aspects})")
+    if score := report.score:
+        aspects = ", ".join(f"{one.name} {one.score:g}" for one in score.aspects)
+        yield from ("", f"Readiness: **{score.score:g} of {score.best:g}** ({aspects})")
     if report.not_looked_at:
         yield from ("", "## Not looked at", "")
         for one in report.not_looked_at:

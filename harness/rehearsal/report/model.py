@@ -1,7 +1,7 @@
 """`report.json`, version 1: the one source of every form of the report.
 
 The committed JSON Schema beside this module says the same to other programs. A field that goes or changes its
-meaning makes a new version; fields may be added.
+meaning makes a new version; fields may be added, each with what it is in a report that was written before.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Run(_Part):
     machine: str
     started: datetime
     seconds: float
+    order_p95_seconds: float | None = None  # what is promised of orders
 
 
 class StageReport(_Part):
@@ -45,7 +46,8 @@ class StageReport(_Part):
     reason: str
     seconds: float
     limit_seconds: float
-    artefacts: tuple[str, ...]  # what was collected because it did not pass
+    artefacts: tuple[str, ...] = ()  # what was collected because it did not pass
+    started: float | None = None  # Unix seconds
 
 
 class CheckReport(_Part):
@@ -122,8 +124,8 @@ class Report(_Part):
     run: Run
     stages: tuple[StageReport, ...]
     checks: tuple[CheckReport, ...]
-    score: ScoreReport
-    faults: tuple[FaultReport, ...]
+    score: ScoreReport | None = None
+    faults: tuple[FaultReport, ...] = ()
     not_looked_at: tuple[NotLookedAtReport, ...]
     notices: tuple[NoticeReport, ...]
 

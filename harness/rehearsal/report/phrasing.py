@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rehearsal.core.verdicts import Ending, Verdict
-from rehearsal.report.model import CheckReport, Report
+from rehearsal.report.model import CheckReport, Report, Run
 
 WORST = 3  # findings as sentences on top; more are not read
 # Told apart by shape, not by colour alone.
@@ -69,5 +71,18 @@ def revision(report: Report) -> str:
 
 def again(report: Report) -> str:
     """Return the command that repeats the run with the same draws."""
-    seed = f" --seed {report.run.seed}"
-    return report.run.command + ("" if " --seed" in report.run.command else seed)
+    run = report.run
+    if not _is_e2e(run):
+        # What repeats runs draws anew for each: one of them is an e2e run of its own, on a kept cluster.
+        return f"rehearsal e2e --keep --profile {run.profile} --timing {run.timing} --seed {run.seed}"
+    return run.command + ("" if " --seed" in run.command else f" --seed {run.seed}")
+
+
+def stage_again(run: Run, stage: str) -> str:
+    """Return the command that repeats one stage of a run on what is deployed, with the same draws."""
+    thorough = " --thorough" if _is_e2e(run) and " --thorough" in run.command else ""
+    return f"rehearsal e2e --stages {stage}{thorough} --seed {run.seed}"
+
+
+def _is_e2e(run: Run) -> bool:
+    return shlex.split(run.command)[1:2] == ["e2e"]

@@ -103,6 +103,7 @@ def test_series_counts_checkouts_in_the_second_in_which_they_were_due() -> None:
     seen = good()
     first, *others = points(PLAN, seen)
 
-    assert first == {"t": 1000, "flow": "journeys", "offered": 4, "acknowledged": 4, "p95_ms": 20}
+    counts = {"offered": 4, "acknowledged": 4, "served": 4, "failed": 0}
+    assert first == {"t": 1000, "flow": "journeys", **counts, "p95_ms": 20}
     assert len(others) == 9
     assert not list(points(PLAN, replace(seen, ended=None)))

@@ -15,5 +15,5 @@ def points(plan: JourneyPlan, seen: Journeys) -> Iterator[Mapping[str, object]]:
     if seen.ended is None:
         return
     asked = (one for one in seen.asked if one.operation == CHECKOUT)
-    offered = [Offered(one.due, not one.wrong, one.seconds) for one in asked]
+    offered = [Offered(one.due, not one.wrong, one.seconds, bool(one.wrong)) for one in asked]
     yield from series.points(plan.name, seen.ended.began_at, offered)
