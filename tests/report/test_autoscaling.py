@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from rehearsal.core.checks import CheckKind, Severity
 from rehearsal.core.events import CheckFinished
 from rehearsal.report import writing
-from rehearsal.report.autoscaling import Replicas, by_hpa, read_replicas, render_replicas
+from rehearsal.report.autoscaling import render_replicas
 from rehearsal.report.html import render_html
-from rehearsal.report.timeline import read_points
+from rehearsal.report.series import Replicas, by_hpa, read_points, read_replicas
 
 from tests.report.conftest import EVENTS, of_events, write_events
 

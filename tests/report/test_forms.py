@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+import random
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema_rs
 import pytest
 from rehearsal.core.errors import HarnessError
-from rehearsal.core.events import CheckFinished
+from rehearsal.core.events import (
+    CheckFinished,
+    Event,
+    FaultMade,
+    Level,
+    Notice,
+    NotLookedAt,
+    StageFinished,
+    StageStarted,
+)
+from rehearsal.core.verdicts import Ending
 from rehearsal.report import writing
 from rehearsal.report.console import render_console
 from rehearsal.report.html import render_html
@@ -18,11 +30,16 @@ from rehearsal.report.junit import render_junit
 from rehearsal.report.markdown import render_markdown
 from rehearsal.report.model import Report
 from rehearsal.report.sarif import render_sarif
+from rehearsal.report.series import Point, Replicas
+from rehearsal.stages import kinds
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.conftest import EVENTS, LOST, of_events, write_events
 
 _PAGE_BYTES = 300_000
+_OLD = Path(__file__).with_name("reports")
+_SECTIONS = ("stages", "timeline", "autoscaling", "findings", "contracts", "faults", "score", "not-looked-at",
+             "checks", "run", "notices")  # fmt: skip
 _SUMMARY_BYTES = 60_000
 
 
@@ -79,10 +96,55 @@ def test_verdicts_differ_by_word(report: Report) -> None:
     assert all(f" {word}</span>" in page for word in ("FAIL", "PASS", "INVALID", "NOT RUN"))
 
 
-def test_page_of_many_findings_stays_small() -> None:
-    page = render_html(_of_many_findings(300))
+def test_page_of_many_long_findings_stays_small_and_says_where_the_rest_is() -> None:
+    report = of_events(
+        StageStarted("chaos", "Break.", 1.0),
+        *(_finding(f"{number} orders are <lost> & gone " * 30, f"flow {number}") for number in range(1000)),
+    )
+    page = render_html(report)
 
     assert len(page.encode()) < _PAGE_BYTES
+    shown = page.count('<article class="finding fail">')
+    assert shown >= 20
+    assert f'And {1000 - shown} more, in <a href="report.json">report.json</a>.' in page
+
+
+def test_page_on_which_everything_is_long_stays_small() -> None:
+    page = render_html(_monstrous(), *_long_series())
+
+    assert len(page.encode()) < _PAGE_BYTES
+    assert [name for name in _SECTIONS if f'id="{name}"' not in page] == []
+
+
+def test_page_of_a_usual_run_leaves_nothing_out() -> None:
+    report = of_events(
+        StageStarted("chaos", "Break.", 1.0),
+        *(CheckFinished("chaos", LOST.passed(f"flow {number}", "no order is lost")) for number in range(250)),
+    )
+
+    assert 'class="more"' not in render_html(report)
+
+
+def test_long_text_is_cut_on_the_page_and_whole_in_its_source(run: Path) -> None:
+    report = of_events(_finding("an order is lost, " * 100 + "and that is all"))
+
+    assert "and that is all" not in render_html(report)
+    assert "and that is all" in writing.source_text(report)
+
+
+def test_names_of_what_was_not_looked_at_are_on_top(report: Report) -> None:
+    page = render_html(report)
+    top = page[page.index("<header") : page.index("</header>")]
+
+    assert "stage load, chaos.traffic of payment-service, what needs netem" in top
+
+
+def test_top_names_a_few_of_many_that_were_not_looked_at() -> None:
+    page = render_html(of_events(*(NotLookedAt(f"thing {number}", "no time") for number in range(40))))
+    top = page[page.index("<header") : page.index("</header>")]
+
+    assert "thing 5, and 34 more" in top
+    assert "thing 6" not in top
 
 
 def test_summary_of_many_findings_stays_below_the_limit_of_a_job() -> None:
@@ -138,6 +200,24 @@ def test_killed_run_has_a_report_when_somebody_asks(tmp_path: Path) -> None:
     assert (run / writing.PAGE).exists()
 
 
+@pytest.mark.parametrize("old", sorted(_OLD.glob("*.json")), ids=lambda path: path.stem)
+def test_report_that_was_written_before_is_rendered(old: Path, tmp_path: Path) -> None:
+    (tmp_path / writing.SOURCE).write_bytes(old.read_bytes())
+    report = writing.read(tmp_path)
+    writing.render(tmp_path, report)
+
+    assert "1 of 2 checks does not hold." in (tmp_path / writing.PAGE).read_text(encoding="utf-8")
+    assert "readiness" not in render_console(report, "page")
+    assert {path.name for path in tmp_path.iterdir()} == {writing.SOURCE, writing.PAGE, *writing.FORMS}
+
+
+def test_schema_allows_what_was_written_before() -> None:
+    schema = json.loads(writing.SCHEMA.read_text(encoding="utf-8"))
+    (old,) = _OLD.glob("*.json")
+
+    jsonschema_rs.validate(schema, json.loads(old.read_text(encoding="utf-8")))
+
+
 def test_report_of_another_version_is_refused(run: Path) -> None:
     writing.write(run)
     source = run / writing.SOURCE
@@ -178,6 +258,46 @@ def test_schema_refuses_what_the_model_does_not_know(run: Path) -> None:
 
 def _finding(sentence: str, subject: str = "order-service") -> CheckFinished:
     return CheckFinished("chaos", LOST.failed(subject, sentence, expected="0", observed="3"))
+
+
+def _monstrous() -> Report:
+    """Return a report in which everything that can be long is."""
+    long = '"<&>" ' * 300
+    services = [f"{letter}-service" for letter in "abcdef"]
+    events: list[Event] = []
+    for stage in ("deploy", "contract", "load", "chaos"):
+        events += [StageStarted(stage, long, 1.0)]
+        own = (kind for kind in kinds.ALL if kind.id.startswith(f"{stage}."))
+        for number, (kind, service) in enumerate(product(own, services)):
+            failed = kind.failed(
+                f"{service} of x{number}", long, expected=long, observed=long, reproduce=long
+            )
+            events += [CheckFinished(stage, failed), CheckFinished(stage, kind.invalid(service, long))]
+        artefacts = tuple(f"{stage}/{number}{long}" for number in range(50))
+        events += [StageFinished(stage, Ending.FAIL, 1.0, long, artefacts)]
+    for number in range(200):
+        at = 1000.0 + number
+        events += [FaultMade(f"fault {number} {long}", at, at + 60), NotLookedAt(long, long)]
+        events += [Notice(Level.WARNING, long)]
+        events += [
+            CheckFinished("chaos", LOST.failed(f"fault {number} {long}", long, expected="", observed=""))
+        ]
+    return of_events(*events)
+
+
+def _long_series() -> tuple[list[Point], list[Replicas]]:
+    """Return two hours in which no second is as the one before."""
+    draw = random.Random(1)  # noqa: S311 - a drawing, no secret
+    points = [
+        Point(1000 + t, "load", draw.randrange(99), 0, draw.randrange(9999), draw.random(), draw.random())
+        for t in range(7200)
+    ]
+    looks = [
+        Replicas(1000.0 + t, f"{number}-service", 2, 20, 9, t % 20, t % 7, {"cpu": t % 99}, {"cpu": 70})
+        for number in range(6)
+        for t in range(1200)
+    ]
+    return points, looks
 
 
 def _of_many_findings(count: int) -> Report:

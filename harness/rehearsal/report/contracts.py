@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from rehearsal.core.verdicts import Ending, Verdict
-from rehearsal.report.marking import badge, code, head, text
+from rehearsal.report.marking import badge, code, fitting, more, table, text
 from rehearsal.report.model import CheckReport
 from rehearsal.report.phrasing import mark
 
@@ -18,6 +18,7 @@ _EVENTS = "contract.events"
 _PREFIX = "contract."
 _RELEASED = "released "
 _SERVICE = "-service"
+_TABLE_BYTES = 12_000  # of each of the three tables
 _BAD_FIRST = (Verdict.FAIL, Verdict.INVALID, Verdict.PASS)
 
 _Cells = Mapping[tuple[str, str], Sequence[CheckReport]]
@@ -62,17 +63,21 @@ def _matrix(title: str, corner: str, cells: _Cells, legend: str) -> Iterator[str
         return
     rows, columns = (sorted({key[place] for key in cells}) for place in (0, 1))
     yield f"<h3>{title}</h3>"
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table class="matrix">'
-    yield head(corner, *map(text, columns))
-    for row in rows:
-        found = "".join(f"<td>{_cell(cells.get((row, column), ()))}</td>" for column in columns)
-        yield f'<tr><th scope="row">{text(row)}</th>{found}</tr>'
-    yield f'</table></div><p class="legend">{legend}</p>'
+    kept, left = fitting((_row(row, columns, cells) for row in rows), _TABLE_BYTES)
+    yield from table(title.lower(), (corner, *map(text, columns)), kept, "matrix")
+    yield from more(left)
+    yield f'<p class="legend">{legend}</p>'
+
+
+def _row(row: str, columns: Sequence[str], cells: _Cells) -> str:
+    found = "".join(f"<td>{_cell(cells.get((row, column), ()))}</td>" for column in columns)
+    return f'<tr><th scope="row">{text(row)}</th>{found}</tr>'
 
 
 def _cell(checks: Sequence[CheckReport]) -> str:
     if not checks:
-        return f'<span aria-label="nothing was looked at">{mark(Ending.NOT_RUN)}</span>'
+        sign = f'<span aria-hidden="true">{mark(Ending.NOT_RUN)}</span>'
+        return f'{sign}<span class="unseen">nothing was looked at</span>'
     worst = min((one.verdict for one in checks), key=_BAD_FIRST.index)
     bad = [one for one in checks if one.verdict is not Verdict.PASS]
     said = "; ".join(f"{one.subject}: {one.sentence}" for one in bad[:3])
@@ -83,9 +88,13 @@ def _events(checks: Sequence[CheckReport]) -> Iterator[str]:
     if not checks:
         return
     good = sum(one.verdict is Verdict.PASS for one in checks)
-    yield f"<details><summary>Events: {good} of {len(checks)} types fit</summary><table>"
-    yield head("Type", "Verdict", "What was found")
-    for one in checks:
-        cells = (code(one.subject), badge(one.verdict), text(one.sentence))
-        yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-    yield "</table></details>"
+    yield f"<details><summary>Events: {good} of {len(checks)} types fit</summary>"
+    kept, left = fitting(map(_event, checks), _TABLE_BYTES)
+    yield from table("types of events", ("Type", "Verdict", "What was found"), kept)
+    yield from more(left)
+    yield "</details>"
+
+
+def _event(one: CheckReport) -> str:
+    cells = f"<td>{badge(one.verdict)}</td><td>{text(one.sentence)}</td>"
+    return f'<tr><th scope="row">{code(one.subject)}</th>{cells}</tr>'

@@ -5,12 +5,16 @@ Sizes are units of the view box.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 
 WIDTH, LANE, LEFT, RIGHT, GAP, TOP = 1000, 90, 70, 26, 34, 22
 BELOW = 38  # for the ticks
 _TICKS = 6
+# A look that is missing once leaves no gap.
+_GAP_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,10 @@ class Axis:
         span = max(1.0, self.last - self.first)
         return round(LEFT + (at - self.first) / span * (WIDTH - LEFT - RIGHT), 1)
 
+    def within(self, at: float) -> float:
+        """Return where a time lies, at an end of the axis if it is beyond."""
+        return self.x(min(max(at, self.first), self.last))
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -34,15 +42,43 @@ class Lane:
     most: float
     top: float
 
+    @property
+    def marks(self) -> Sequence[float]:
+        """The values with a grid line."""
+        return (0.0, self.most)
+
     def y(self, value: float) -> float:
         """Return where a value lies."""
         return round(self.top + LANE - value / self.most * LANE, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class LogLane(Lane):
+    """A lane for what is usually small and sometimes a thousand times larger: from 1 on, by powers of ten."""
+
+    @property
+    def marks(self) -> Sequence[float]:
+        """The powers of ten."""
+        return [10.0**power for power in range(self._powers + 1)]
+
+    def y(self, value: float) -> float:
+        """Return where a value lies."""
+        return round(self.top + LANE - math.log10(max(1.0, value)) / self._powers * LANE, 1)
+
+    @property
+    def _powers(self) -> int:
+        return max(1, math.ceil(math.log10(max(1.0, self.most))))
+
+
+def top_of(number: int, first: float = TOP) -> float:
+    """Return where a lane lies below those before it; lanes are numbered from 0."""
+    return first + number * (LANE + GAP)
+
+
 def frame(lane: Lane) -> Iterator[str]:
-    """Yield a lane's title and its two grid lines."""
-    yield f'<text class="lane" x="{LEFT}" y="{lane.top + LANE + 14}">{lane.title}</text>'
-    for value in (0.0, lane.most):
+    """Yield a lane's title and its grid lines."""
+    yield f'<text class="lane" x="{LEFT}" y="{lane.top + LANE + 14}">{escape(lane.title)}</text>'
+    for value in lane.marks:
         y = lane.y(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
         yield f'<text class="value" x="{LEFT - 6}" y="{y + 4}">{value:g}</text>'
@@ -50,12 +86,44 @@ def frame(lane: Lane) -> Iterator[str]:
 
 def line(kind: str, points: Iterable[tuple[float, float]]) -> str:
     """Return a line of a kind through points."""
-    place = [f"{x},{y}" for x, y in points]
+    place = [f"{x:g},{y:g}" for x, y in points]
     # A single second has no length: without a cap it would not be seen.
     if len(place) == 1:
         x, y = place[0].split(",")
         return f'<circle class="{kind}" cx="{x}" cy="{y}" r="2"/>'
     return f'<polyline class="{kind}" points="{" ".join(place)}"/>' if place else ""
+
+
+def steps(kind: str, axis: Axis, lane: Lane, values: Iterable[tuple[float, float | None]]) -> Iterator[str]:
+    """Yield a line with steps for each stretch in which the value of a time is known."""
+    stretch: list[tuple[float, float]] = []
+    last = None
+    for t, known in values:
+        if last is not None and (known is None or t - last > _GAP_SECONDS):
+            yield line(kind, stretch)
+            stretch, last = [], None
+        if known is None:
+            continue
+        _extend(stretch, axis.x(t), lane.y(known))
+        last = t
+    yield line(kind, stretch)
+
+
+def _extend(stretch: list[tuple[float, float]], x: float, y: float) -> None:
+    """Add a point to a line with steps; one between two at its own height is not kept."""
+    if stretch and stretch[-1][1] != y:
+        stretch.append((x, stretch[-1][1]))
+    elif len(stretch) > 1 and stretch[-2][1] == y:
+        stretch.pop()
+    stretch.append((x, y))
+
+
+def threshold(kind: str, text: str, value: float, lane: Lane, *, right: bool) -> Iterator[str]:
+    """Yield a line at a value with its words at one end: two such lines often lie close together."""
+    y, end = lane.y(value), WIDTH - RIGHT
+    place = f'class="value" x="{end}"' if right else f'x="{LEFT + 4}"'
+    yield f'<line class="{kind}" x1="{LEFT}" x2="{end}" y1="{y}" y2="{y}"/>'
+    yield f'<text {place} y="{y - 4}">{escape(text)}</text>'
 
 
 def ticks(axis: Axis, bottom: float) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rehearsal.core.verdicts import Verdict
-from rehearsal.report.marking import badge, entry, text
+from rehearsal.report.marking import badge, entry, fitting, more, text
 from rehearsal.report.model import CheckReport, FaultReport, Report
 from rehearsal.report.phrasing import duration
 
@@ -19,6 +19,7 @@ _PARTS = {
     "chaos.doubled": "doubled",
     "chaos.stuck": "stuck",
 }
+_CARDS_BYTES = 25_000
 _BAD_FIRST = (Verdict.FAIL, Verdict.INVALID, Verdict.PASS)
 
 
@@ -31,11 +32,21 @@ def render(report: Report) -> Iterator[str]:
     """Yield the section; nothing when nothing was broken."""
     if not report.faults:
         return
-    yield '<section aria-labelledby="faults"><h2 id="faults">Faults</h2><div class="cards">'
+    yield '<section aria-labelledby="faults"><h2 id="faults">Faults</h2>'
+    kept, left = cards(report)
+    yield from ('<div class="cards">', *kept, "</div>", *more(left))
+    yield "</section>"
+
+
+def cards(report: Report) -> tuple[list[str], int]:
+    """Return the cards that fit on the page, from the first on, and how many are left."""
+    return fitting(_cards(report), _CARDS_BYTES)
+
+
+def _cards(report: Report) -> Iterator[str]:
     for number, fault in enumerate(report.faults, 1):
         own = [one for one in report.checks if one.subject == fault.title]
-        yield from _card(number, fault, own, report.run.started.timestamp())
-    yield "</div></section>"
+        yield "\n".join(_card(number, fault, own, report.run.started.timestamp()))
 
 
 def _card(number: int, fault: FaultReport, checks: Sequence[CheckReport], started: float) -> Iterator[str]:

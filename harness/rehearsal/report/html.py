@@ -1,27 +1,41 @@
 """The report as one page: no network, no script, light and dark, on paper too.
 
 Its style is the only thing that its content security policy allows. Verdicts differ by sign and word, not by
-colour alone. Engines that have more to show get a section of their own beside the timeline.
+colour alone. Engines that have more to show get a section of their own beside the timeline. Each section has
+a share of the bytes: the page stays below 300 kB whatever was found.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from rehearsal.core.verdicts import Ending, Verdict
 from rehearsal.report import contracts, faults
-from rehearsal.report.autoscaling import Replicas, by_hpa, render_replicas, said
-from rehearsal.report.marking import badge, code, entry, head, kind, link, text
-from rehearsal.report.model import CheckReport, Report, StageReport
+from rehearsal.report.autoscaling import render_replicas, said
+from rehearsal.report.marking import badge, code, entry, fitting, kind, link, more, short, table, text
+from rehearsal.report.model import CheckReport, Report, ScoreReport, StageReport
 from rehearsal.report.phrasing import WORST, again, duration, explain_command, headline, mark, revision
-from rehearsal.report.timeline import Point, render_timeline
+from rehearsal.report.series import Point, Replicas, by_hpa
+from rehearsal.report.timeline import Timeline, lanes_of, render_timeline, timeline_of
 
 _OF_AN_HPA = ("load.scaled", "load.formula", "load.new_pods", "load.slo", "load.down", "load.generator")
 _STYLE = Path(__file__).with_name("page.css")
+# Shares of the page. The largest run so far has 50 kB of checks; its other sections stay below 10 kB.
+_FINDINGS_BYTES = 55_000
+_CHECKS_BYTES = 70_000
+_HPAS_BYTES = 20_000
+_NOT_LOOKED_AT_BYTES = 10_000
+_NOTICES_BYTES = 5_000
+_LEGEND_BYTES = 5_000
+_MOST_NAMES = 6  # of what was not looked at, on top
+_LONGEST_NAME = 60
+_ARTEFACTS_BYTES = 2_000  # of each stage
 
 
 def render_html(report: Report, points: Sequence[Point] = (), looks: Sequence[Replicas] = ()) -> str:
@@ -49,12 +63,12 @@ def _page(report: Report, points: Sequence[Point], looks: Sequence[Replicas]) ->
     yield from _header(report)
     yield "<main>"
     yield from _stages(report)
-    yield from _timeline(report, points)
+    yield from _timeline(timeline_of(report, points, looks))
     yield from _autoscaling(report, looks)
     yield from _findings(report)
     yield from contracts.render(report.checks)
     yield from faults.render(report)
-    yield from _score(report)
+    yield from _score(report.score)
     yield from _not_looked_at(report)
     yield from _checks(report)
     yield from _facts(report)
@@ -82,41 +96,66 @@ def _header(report: Report) -> Iterator[str]:
     )
     yield f"<p>{text(' · '.join(parts))}</p>"
     if report.not_looked_at:
-        count = len(report.not_looked_at)
-        what = "thing was" if count == 1 else "things were"
-        yield f'<p><a href="#not-looked-at">{count} {what} not looked at</a></p>'
+        names = ", ".join(short(one.what, _LONGEST_NAME) for one in report.not_looked_at[:_MOST_NAMES])
+        left = len(report.not_looked_at) - _MOST_NAMES
+        rest = f", and {left} more" if left > 0 else ""
+        yield f'<p><a href="#not-looked-at">Not looked at</a>: {escape(names)}{rest}</p>'
     yield "</header>"
 
 
-def _timeline(report: Report, points: Sequence[Point]) -> Iterator[str]:
-    if not points:
+def _timeline(timeline: Timeline | None) -> Iterator[str]:
+    if timeline is None:
         return
-    yield '<section aria-labelledby="timeline"><h2 id="timeline">Orders over time</h2>'
-    yield from render_timeline(report, points)
-    yield (
-        '<p class="legend">Dashed: orders offered. Line: orders accepted. Below: the time in which 95 % of '
-        "them were answered. Hatched: a fault was at work.</p>"
-    )
-    if report.faults:
-        yield '<ol class="legend">'
-        for number, fault in enumerate(report.faults, 1):
-            name = f'<a href="#{faults.anchor(number)}">{text(fault.title)}</a>'
-            yield f"<li>{name}, {duration(fault.end - fault.start)}</li>"
-        yield "</ol>"
+    yield '<section aria-labelledby="timeline"><h2 id="timeline">Timeline</h2>'
+    yield from _drawing("the timeline", render_timeline(timeline))
+    yield f'<p class="legend">{" ".join(_legend(timeline))}</p>'
+    if timeline.report.faults:
+        kept, left = fitting(_faults_by_number(timeline.report), _LEGEND_BYTES)
+        yield from ('<ol class="legend">', *kept, "</ol>", *more(left))
     yield "</section>"
+
+
+def _faults_by_number(report: Report) -> Iterator[str]:
+    cards, _ = faults.cards(report)
+    for number, one in enumerate(report.faults, 1):
+        name = text(one.title)
+        if number <= len(cards):
+            name = f'<a href="#{faults.anchor(number)}">{name}</a>'
+        yield f"<li>{name}, {duration(one.end - one.start)}</li>"
+
+
+def _legend(timeline: Timeline) -> Iterator[str]:
+    began = datetime.fromtimestamp(timeline.axis.first, UTC)
+    yield f"0 s is {began:%H:%M:%S} UTC."
+    if any(one.served is None for one in timeline.points):
+        yield "Served: orders that were accepted, in the second in which they were due."
+    else:
+        yield "Served: orders that were accepted, in the second of their answer."
+    yield "p95: the time in which 95 % of the orders of a second were answered, from when they were due."
+    if timeline.slot_seconds > 1:
+        yield f"Rates are means of {timeline.slot_seconds} s; the p95 is the worst of their seconds."
+    if left := lanes_of(timeline)[1]:
+        yield f"The replicas of {left} HPAs do not fit here: series.ndjson has them."
+    if timeline.stages:
+        yield "Thin uprights: a stage began."
+    if timeline.report.faults:
+        yield "Hatched: a fault was at work."
+
+
+def _drawing(what: str, content: Iterable[str]) -> Iterator[str]:
+    """Yield a drawing that is scrolled where a screen is too narrow for its words."""
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="Drawing: {escape(what)}">'
+    yield from content
+    yield "</div>"
 
 
 def _autoscaling(report: Report, looks: Sequence[Replicas]) -> Iterator[str]:
     if not looks:
         return
     yield '<section aria-labelledby="autoscaling"><h2 id="autoscaling">Autoscaling</h2>'
-    for name, own in by_hpa(looks).items():
-        yield f"<h3>{text(said(own))}</h3>"
-        yield from render_replicas(own)
-        found = [one for one in report.checks if one.id in _OF_AN_HPA and one.subject == name]
-        yield "<ul>"
-        yield from (f"<li>{badge(one.verdict)} {text(one.sentence)}</li>" for one in found)
-        yield "</ul>"
+    cards = ("\n".join(_hpa(report, name, own)) for name, own in by_hpa(looks).items())
+    kept, left = fitting(cards, _HPAS_BYTES)
+    yield from (*kept, *more(left))
     yield (
         '<p class="legend">Dotted: what the formula gives for the pods as they were. Dashed: what the HPA '
         "asked for. Line: pods that were ready. Below: what they used, in percent of what they request.</p>"
@@ -124,26 +163,39 @@ def _autoscaling(report: Report, looks: Sequence[Replicas]) -> Iterator[str]:
     yield "</section>"
 
 
+def _hpa(report: Report, name: str, looks: Sequence[Replicas]) -> Iterator[str]:
+    yield f"<h3>{text(said(looks))}</h3>"
+    yield from _drawing(f"the HPA of {name}", render_replicas(looks))
+    found = [one for one in report.checks if one.id in _OF_AN_HPA and one.subject == name]
+    yield "<ul>"
+    yield from (f"<li>{badge(one.verdict)} {text(one.sentence)}</li>" for one in found)
+    yield "</ul>"
+
+
 def _stages(report: Report) -> Iterator[str]:
     yield '<section aria-labelledby="stages"><h2 id="stages">Stages</h2>'
-    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="stages"><table>'
-    yield head("Stage", "Ended", "Took", "Checks", "Why")
     longest = max((one.seconds for one in report.stages), default=0.0)
-    for stage in report.stages:
-        yield _stage_row(stage, [one for one in report.checks if one.stage == stage.name], longest)
-    yield "</table></div></section>"
+    rows = (
+        _stage_row(stage, [one for one in report.checks if one.stage == stage.name], longest)
+        for stage in report.stages
+    )
+    yield from table("stages", ("Stage", "Ended", "Took", "Checks", "Why"), rows)
+    yield "</section>"
 
 
 def _stage_row(stage: StageReport, checks: Sequence[CheckReport], longest: float) -> str:
     good = sum(one.verdict is Verdict.PASS for one in checks)
     ran = stage.ending is not Ending.NOT_RUN
     took = f"{duration(stage.seconds)} {_bar(stage.seconds, longest)}" if ran else ""
+    files, left = fitting(map(link, stage.artefacts), _ARTEFACTS_BYTES)
+    if left:
+        files.append(f"and {left} more, in {link('report.json')}")
     cells = (
         f'<th scope="row">{text(stage.name)}</th>',
         f"<td>{badge(stage.ending)}</td>",
         f'<td class="took">{took}</td>',
         f"<td>{f'{good} of {len(checks)}' if checks else ''}</td>",
-        f"<td>{' '.join((text(stage.reason), *map(link, stage.artefacts)))}</td>",
+        f"<td>{' '.join((text(stage.reason), *files))}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>"
 
@@ -161,8 +213,8 @@ def _findings(report: Report) -> Iterator[str]:
     yield '<section aria-labelledby="findings"><h2 id="findings">Findings</h2>'
     if not findings:
         yield "<p>None.</p>"
-    for one in findings:
-        yield from _finding(one)
+    kept, left = fitting(("\n".join(_finding(one)) for one in findings), _FINDINGS_BYTES)
+    yield from (*kept, *more(left))
     yield "</section>"
 
 
@@ -185,21 +237,26 @@ def _finding(one: CheckReport) -> Iterator[str]:
     yield "</dl></article>"
 
 
-def _score(report: Report) -> Iterator[str]:
-    score = report.score
+def _score(score: ScoreReport | None) -> Iterator[str]:
+    if score is None:
+        return
     yield '<section aria-labelledby="score"><h2 id="score">Readiness</h2>'
     asserted = f"Production's guide asserts {score.guide:g}."
     yield f"<p><strong>{score.score:g} of {score.best:g}</strong>: what this run has shown. {asserted}</p>"
-    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="score"><table>'
-    yield head("Aspect", "Score", "Promise", "Shown", "By")
+    yield from table("readiness", ("Aspect", "Score", "Promise", "Shown", "By"), _aspects(score))
+    yield "</section>"
+
+
+def _aspects(score: ScoreReport) -> Iterator[str]:
     for aspect in score.aspects:
+        yield "<tbody>"
         for number, one in enumerate(aspect.criteria):
             span = f' rowspan="{len(aspect.criteria)}"'
             first = f'<th scope="rowgroup"{span}>{text(aspect.name)}</th><td{span}>{aspect.score:g}</td>'
             by = " ".join((*map(code, one.checks), text(one.why)))
             row = f"<td>{text(one.promise)}</td><td>{_shown(shown=one.shown)}</td><td>{by}</td>"
             yield f"<tr>{'' if number else first}{row}</tr>"
-    yield "</table></div></section>"
+        yield "</tbody>"
 
 
 def _shown(*, shown: bool) -> str:
@@ -210,9 +267,9 @@ def _shown(*, shown: bool) -> str:
 def _not_looked_at(report: Report) -> Iterator[str]:
     yield '<section aria-labelledby="not-looked-at"><h2 id="not-looked-at">Not looked at</h2>'
     if report.not_looked_at:
-        yield '<dl class="wide">'
-        yield from (entry(one.what, text(one.why)) for one in report.not_looked_at)
-        yield "</dl>"
+        entries = (entry(one.what, text(one.why)) for one in report.not_looked_at)
+        kept, left = fitting(entries, _NOT_LOOKED_AT_BYTES)
+        yield from ('<dl class="wide">', *kept, "</dl>", *more(left))
     else:
         yield "<p>Nothing that a run can look at was left out.</p>"
     yield "</section>"
@@ -222,23 +279,36 @@ def _checks(report: Report) -> Iterator[str]:
     if not report.checks:
         return
     yield '<section aria-labelledby="checks"><h2 id="checks">All checks</h2>'
+    rows = {
+        stage.name: [_check_row(one) for one in report.checks if one.stage == stage.name]
+        for stage in report.stages
+    }
+    sizes = {name: sum(len(row.encode()) for row in own) for name, own in rows.items()}
+    # Each stage has its part of the share, or a large one would leave nothing for those after it.
+    part = min(1.0, _CHECKS_BYTES / max(1, sum(sizes.values())))
     for stage in report.stages:
-        checks = [one for one in report.checks if one.stage == stage.name]
-        if checks:
-            yield from _checks_of(stage, checks)
+        if rows[stage.name]:
+            own = [one for one in report.checks if one.stage == stage.name]
+            yield from _checks_of(stage, own, fitting(rows[stage.name], math.floor(part * sizes[stage.name])))
     yield "</section>"
 
 
-def _checks_of(stage: StageReport, checks: Sequence[CheckReport]) -> Iterator[str]:
+def _checks_of(
+    stage: StageReport, checks: Sequence[CheckReport], shown: tuple[Sequence[str], int]
+) -> Iterator[str]:
     good = sum(one.verdict is Verdict.PASS for one in checks)
+    rows, left = shown
     yield f"<details><summary>{text(stage.name)}: {good} of {len(checks)} hold</summary>"
-    yield '<div class="scroll"><table>'
-    yield head("Check", "Of", "Verdict", "What was found", "Observed")
-    for one in checks:
-        what = (text(one.sentence), text(one.observed))
-        cells = (code(one.id), text(one.subject), badge(one.verdict), *what)
-        yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-    yield "</table></div></details>"
+    columns = ("Check", "Of", "Verdict", "What was found", "Observed")
+    yield from table(f"checks of {stage.name}", columns, rows)
+    yield from more(left)
+    yield "</details>"
+
+
+def _check_row(one: CheckReport) -> str:
+    cells = (text(one.subject), badge(one.verdict), text(one.sentence), text(one.observed))
+    found = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr><th scope="row">{code(one.id)}</th>{found}</tr>'
 
 
 def _facts(report: Report) -> Iterator[str]:
@@ -259,6 +329,7 @@ def _facts(report: Report) -> Iterator[str]:
 def _notices(report: Report) -> Iterator[str]:
     if not report.notices:
         return
-    yield '<section aria-labelledby="notices"><h2 id="notices">Notices</h2><dl class="wide">'
-    yield from (entry(one.level, text(one.message)) for one in report.notices)
-    yield "</dl></section>"
+    yield '<section aria-labelledby="notices"><h2 id="notices">Notices</h2>'
+    kept, left = fitting((entry(one.level, text(one.message)) for one in report.notices), _NOTICES_BYTES)
+    yield from ('<dl class="wide">', *kept, "</dl>", *more(left))
+    yield "</section>"

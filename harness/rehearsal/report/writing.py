@@ -10,14 +10,13 @@ from pydantic import ValidationError
 
 from rehearsal.core import journal
 from rehearsal.core.errors import HarnessError
-from rehearsal.report.autoscaling import read_replicas
 from rehearsal.report.building import build
 from rehearsal.report.html import render_html
 from rehearsal.report.junit import render_junit
 from rehearsal.report.markdown import render_markdown
 from rehearsal.report.model import Report
 from rehearsal.report.sarif import render_sarif
-from rehearsal.report.timeline import read_points
+from rehearsal.report.series import read_points, read_replicas
 
 SOURCE = "report.json"
 PAGE = "report.html"
