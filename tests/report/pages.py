@@ -17,7 +17,6 @@ from tests.report.conftest import EVENTS, FACTS, records
 _CONSUMERS = CheckKind("contract.consumers", "Every consumer fits every provider", Severity.HIGH)
 _EVENT_TYPES = CheckKind("contract.events", "Events fit every release", Severity.HIGH)
 _SCALED = CheckKind("load.scaled", "It scales", Severity.HIGH)
-_LAST = "the last of all checks"
 
 
 def full_report() -> Report:
@@ -33,7 +32,6 @@ def full_report() -> Report:
         StageFinished("load", Ending.PASS, 60.0),
         FaultMade("kill all of order-service", began + 70, began + 90),
         FaultMade("10 s without kafka", began + 100, began + 110),
-        CheckFinished("chaos", _SCALED.passed("order-service", _LAST)),
     )
     events = [one for one in EVENTS if one != StageFinished("load", Ending.NOT_RUN, 0.0, "not asked for")]
     promising = RunStarted(replace(FACTS, order_p95_seconds=1.0))

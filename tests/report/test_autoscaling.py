@@ -83,6 +83,16 @@ def test_targets_are_drawn_with_their_numbers() -> None:
     assert "memory target 80" in texts
 
 
+def test_words_of_two_targets_close_together_do_not_lie_on_the_other_ones_line() -> None:
+    drawing = _drawn(CALM)
+    cpu, memory = (
+        float(one.get("y1", 0)) for one in drawing.iter("line") if "target" in one.get("class", "")
+    )
+    words = {one.text: float(one.get("y", 0)) for one in drawing.iter("text")}
+
+    assert words["memory target 80"] < memory < cpu < words["cpu target 70"]
+
+
 def test_drawing_says_in_words_what_it_shows() -> None:
     label = _drawn(GROWN).get("aria-label", "")
 

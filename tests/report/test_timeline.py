@@ -77,7 +77,7 @@ def test_everything_that_was_recorded_has_a_lane_on_one_axis() -> None:
     ]
     starts = {_lines(drawing, kind)[0][0][0] for kind in ("offered", "errors", "latency", "desired", "ready")}
     assert len(starts) == 1
-    assert len(_texts(drawing, "tick")) == 7
+    assert _texts(drawing, "tick") == ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s"]
 
 
 def test_lanes_do_not_lie_on_each_other() -> None:
@@ -227,6 +227,12 @@ def test_stage_under_way_when_the_series_begins_is_named_at_its_begin() -> None:
     assert _boundaries(_drawn(STEADY, report=_staged(("load", -3.0)))) == {"load": 70}
 
 
+def test_stages_are_named_in_order_of_time() -> None:
+    drawing = _drawn(STEADY, report=_staged(("chaos", 5.0), ("load", 0.0)))
+
+    assert list(_boundaries(drawing)) == ["load", "chaos"]
+
+
 def test_stages_before_and_after_the_series_are_not_drawn() -> None:
     assert _boundaries(_drawn(STEADY, report=_staged(("contract", -60.0), ("events", 60.0)))) == {}
 
@@ -243,6 +249,14 @@ def test_stage_knows_when_it_began() -> None:
     assert began.stages[0].started is not None
     assert f"{began.run.started:%Y}" in staged["at"]
     assert [one.started is None for one in began.stages] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("seconds", [3, 45, 481, 3600, 90_000])
+def test_times_are_few_and_begin_with_nothing(seconds: int) -> None:
+    texts = _texts(_drawn([STEADY[0], replace(STEADY[0], t=1000 + seconds)]), "tick")
+
+    assert texts[0] == "0 s"
+    assert 3 <= len(texts) <= 9
 
 
 def test_long_run_is_drawn_by_means() -> None:

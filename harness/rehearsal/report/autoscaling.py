@@ -53,7 +53,8 @@ def render_replicas(looks: Sequence[Replicas]) -> Iterator[str]:
     yield from _lines("ready", axis, replicas, looks, lambda one: one.ready)
     for number, (name, target) in enumerate(looks[0].targets.items()):
         kind, text = f"metric-{number}", f"{name} target {target}"
-        yield from threshold(f"target {kind}", text, target, used, right=number == 0)
+        lowest = target == min(looks[0].targets.values())
+        yield from threshold(f"target {kind}", text, target, used, right=number == 0, below=lowest)
         yield from _lines(kind, axis, used, looks, _usage(name))
     yield from ticks(axis, used.top + LANE)
     yield "</svg>"

@@ -12,7 +12,8 @@ from html import escape
 
 WIDTH, LANE, LEFT, RIGHT, GAP, TOP = 1000, 90, 70, 26, 34, 22
 BELOW = 38  # for the ticks
-_TICKS = 6
+_MOST_TICKS = 8
+_STEPS_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)  # what is easily read
 # A look that is missing once leaves no gap.
 _GAP_SECONDS = 3.0
 
@@ -118,16 +119,20 @@ def _extend(stretch: list[tuple[float, float]], x: float, y: float) -> None:
     stretch.append((x, y))
 
 
-def threshold(kind: str, text: str, value: float, lane: Lane, *, right: bool) -> Iterator[str]:
-    """Yield a line at a value with its words at one end: two such lines often lie close together."""
+def threshold(
+    kind: str, text: str, value: float, lane: Lane, *, right: bool = True, below: bool = False
+) -> Iterator[str]:
+    """Yield a line at a value with its words, where those of another one close to it are not."""
     y, end = lane.y(value), WIDTH - RIGHT
     place = f'class="value" x="{end}"' if right else f'x="{LEFT + 4}"'
     yield f'<line class="{kind}" x1="{LEFT}" x2="{end}" y1="{y}" y2="{y}"/>'
-    yield f'<text {place} y="{y - 4}">{escape(text)}</text>'
+    yield f'<text {place} y="{y + 12 if below else y - 4:g}">{escape(text)}</text>'
 
 
 def ticks(axis: Axis, bottom: float) -> Iterator[str]:
     """Yield the seconds below the lowest lane."""
-    for number in range(_TICKS + 1):
-        at = axis.first + (axis.last - axis.first) * number / _TICKS
-        yield f'<text class="tick" x="{axis.x(at)}" y="{bottom + 32}">{at - axis.first:.0f} s</text>'
+    span = axis.last - axis.first
+    step = next((one for one in _STEPS_SECONDS if span / one <= _MOST_TICKS), math.ceil(span / _MOST_TICKS))
+    for seconds in range(0, math.floor(span) + 1, step):
+        x = axis.x(axis.first + seconds)
+        yield f'<text class="tick" x="{x}" y="{bottom + 32}">{seconds} s</text>'

@@ -56,15 +56,14 @@ class Timeline:
     slot_seconds: int
 
     @property
-    def stages(self) -> list[StageReport]:
-        """The stages that were at work within the axis."""
-        return [
-            one
-            for one in self.report.stages
-            if one.started is not None
-            and one.started < self.axis.last
-            and one.started + one.seconds > self.axis.first
-        ]
+    def stages(self) -> list[tuple[float, StageReport]]:
+        """The stages that were at work within the axis, in order of time, each with its begin."""
+        first, last = self.axis.first, self.axis.last
+        begun = [(one.started, one) for one in self.report.stages if one.started is not None]
+        return sorted(
+            ((started, one) for started, one in begun if started < last and started + one.seconds > first),
+            key=lambda found: found[0],
+        )
 
     @property
     def bound_ms(self) -> float | None:
@@ -166,7 +165,7 @@ def _latency(timeline: Timeline, top: float) -> Iterator[str]:
     lane = LogLane("p95 of orders, ms, in powers of ten", max(10, *known, math.ceil(bound or 1), 1), top)
     yield from frame(lane)
     if bound is not None:
-        yield from threshold("bound", f"promised: {bound:g} ms", bound, lane, right=True)
+        yield from threshold("bound", f"promised: {bound:g} ms", bound, lane)
     yield from _lines(timeline, "latency", lane, lambda one: one.p95_ms)
 
 
@@ -197,7 +196,7 @@ def said(timeline: Timeline) -> str:
         ready = [one.ready for one in looks]
         parts.append(f"{name} had {min(ready)} to {max(ready)} replicas ready")
     if timeline.stages:
-        parts.append(f"stages: {', '.join(one.name for one in timeline.stages)}")
+        parts.append(f"stages: {', '.join(one.name for _, one in timeline.stages)}")
     parts.append(f"faults made: {len(timeline.report.faults)}")
     return "; ".join(parts)
 
@@ -231,8 +230,8 @@ def _add(stretch: list[tuple[float, float]], place: tuple[float, float]) -> None
 def _stages(timeline: Timeline, bottom: float) -> Iterator[str]:
     """Draw where stages begin, with their names; one without room has its name where it is pointed at."""
     free = 0.0
-    for one in timeline.stages:
-        x = timeline.axis.within(one.started or 0.0)
+    for started, one in timeline.stages:
+        x = timeline.axis.within(started)
         yield f'<g class="stage"><title>stage {escape(one.name)}</title>'
         yield f'<line x1="{x}" x2="{x}" y1="2" y2="{bottom}"/>'
         label, width = max(x + 4, free), _LETTER_WIDTH * len(one.name)
