@@ -54,6 +54,7 @@ def test_run_that_was_killed_is_interrupted_with_what_it_had_said() -> None:
 
     assert (cut_off.verdict, cut_off.exit_code, cut_off.complete) == (Ending.INTERRUPTED, 130, False)
     assert cut_off.stages[-1].ending is Ending.INTERRUPTED
+    assert cut_off.stages[-1].seconds == 1.0  # until its last word
     assert cut_off.of_verdict(Verdict.INVALID)
 
 

@@ -190,7 +190,7 @@ def test_numbers_of_faults_that_follow_close_on_another_do_not_lie_on_each_other
     numbers = [one.find("text") for one in _drawn(long, *made).iter("g")]
     places = [float(one.get("x", 0)) for one in numbers if one is not None]
 
-    assert all(later - earlier >= 16 for earlier, later in pairwise(places))
+    assert all(later - earlier >= 20 for earlier, later in pairwise(places))
     assert places[-1] == pytest.approx(70 + 0.9 * 904, abs=1)  # one that stands alone is where its fault is
 
 

@@ -68,9 +68,13 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _run(begun: Record, last: Record, end: Record | None) -> Run:
-    started = datetime.fromisoformat(begun["at"])
-    cut_off = (datetime.fromisoformat(last["at"]) - started).total_seconds()
-    return Run(**begun["facts"], started=started, seconds=_rounded(end["seconds"] if end else cut_off))
+    seconds = end["seconds"] if end else _between(begun, last)
+    return Run(**begun["facts"], started=datetime.fromisoformat(begun["at"]), seconds=_rounded(seconds))
+
+
+def _between(first: Record, last: Record) -> float:
+    at, until = (datetime.fromisoformat(one["at"]) for one in (first, last))
+    return (until - at).total_seconds()
 
 
 def _stages(records: list[Record]) -> Iterable[StageReport]:
@@ -78,12 +82,14 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
     ended = {one["stage"]: one for one in records if one["event"] == "StageFinished"}
     for name in dict.fromkeys(one["stage"] for one in records if one["event"] in _STAGE_EVENTS):
         start, end = began.get(name, {}), ended.get(name, {})
+        # Of a stage that was cut off, what was said last is all that is known of its end.
+        seconds = end["seconds"] if end else _between(start, records[-1])
         yield StageReport(
             name=name,
             summary=start.get("summary", ""),
             ending=Ending(end.get("ending", Ending.INTERRUPTED)),
             reason=end.get("reason", "the run was cut off"),
-            seconds=_rounded(end.get("seconds", 0.0)),
+            seconds=_rounded(seconds),
             limit_seconds=start.get("limit_seconds", 0.0),
             artefacts=tuple(end.get("artefacts", ())),
             started=datetime.fromisoformat(start["at"]).timestamp() if start else None,

@@ -34,7 +34,7 @@ from rehearsal.report.series import Point, Replicas, by_hpa
 
 _TOP = 44  # the names of stages, and below them the numbers of faults
 _STAGE_Y, _FAULT_Y = 13, 37
-_NUMBER_WIDTH = 16.0  # two digits and a space; numbers of faults that follow close on another move aside
+_NUMBER_WIDTH = 20.0  # two digits and a space; numbers of faults that follow close on another move aside
 _LETTER_WIDTH = 7.0  # of a stage's name, on average
 _SLOTS = 600  # more would lie closer together than a screen has pixels
 _MOST_FAULTS = 60  # bands; more would only cover each other
