@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rehearsal.core.catalogue import load
-from rehearsal.deploy.differences import PREMISE, RULES, Comparison, compare, describe
+from rehearsal.deploy.differences import PREMISES, RULES, Comparison, compare, describe
 from rehearsal.deploy.manifests import Manifest, named
 
 from tests.deploy.base import ROOT, production_objects, rendered
@@ -64,8 +64,14 @@ def test_a_planted_change_is_unexplained(name: str) -> None:
     assert len(compare(production_objects(), local).unexplained) >= 1
 
 
-def test_the_great_exception_comes_first() -> None:
-    assert describe(_compared("light")).startswith(PREMISE)
+def test_what_no_manifest_shows_comes_first_the_great_exception_before_all() -> None:
+    lines = describe(_compared("light")).splitlines()
+    assert lines[: len(PREMISES)] == list(PREMISES)
+    assert "Spring" in lines[0]
+
+
+def test_that_network_policies_are_not_enforced_is_listed() -> None:
+    assert any("network policies" in line and "not enforced" in line for line in PREMISES)
 
 
 def test_what_is_unexplained_is_said_with_both_values() -> None:

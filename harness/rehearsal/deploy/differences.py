@@ -15,10 +15,12 @@ from rehearsal.deploy.credentials import MANAGED
 from rehearsal.deploy.manifests import Manifest, identity
 from rehearsal.deploy.monitoring import MONITORING
 
-# What no comparison of manifests can show comes first.
-PREMISE = (
+# What no comparison of manifests can show comes first, the great exception before all.
+PREMISES = (
     "Production's six services are Spring applications. Here they are Python, with the same interfaces, "
-    "paths, settings and dependencies."
+    "paths, settings and dependencies.",
+    "Production's network policies are applied here and not enforced: the cluster's network has no engine "
+    "for them. Who reaches whom under them is computed by the project's tests, not tried.",
 )
 WHOLE = ""  # the field of a difference that is a whole object
 ABSENT = "(absent)"
@@ -123,7 +125,7 @@ def compare(production: Sequence[Manifest], local: Sequence[Manifest]) -> Compar
 
 def describe(comparison: Comparison) -> str:
     """Return the comparison for a person: rules with their differences, what nobody explains last."""
-    lines = [PREMISE]
+    lines = [*PREMISES]
     for rule in RULES:
         if some := comparison.explained[rule.name]:
             lines += ["", f"{rule.name}: {rule.reason} ({len(some)})", *(f"  {one}" for one in some)]
