@@ -29,7 +29,7 @@ class Prometheus:
         found = self.ask("query", query=expression)["result"]
         return {str(one["metric"].get(name, "")) for one in found}
 
-    def rules(self, file: str) -> dict[str, dict[str, Any]]:
-        """Return the alerts of a rule file by their names."""
+    def rules(self, group: str) -> dict[str, dict[str, Any]]:
+        """Return the alerts of a group of rules by their names."""
         groups = self.ask("rules", type="alert")["groups"]
-        return {rule["name"]: rule for one in groups if one["file"].endswith(file) for rule in one["rules"]}
+        return {rule["name"]: rule for one in groups if one["name"] == group for rule in one["rules"]}

@@ -104,21 +104,23 @@ def test_each_exporter_says_what_it_is_there_for(prometheus: Prometheus, exporte
 
 # What the left side of each alert has to have a series for: its label, and the pods.
 _LEFT_SIDES = [
-    ("alert_rules.yml", "HighErrorRate", "kubernetes_pod_name", _of_the_shop),
-    ("alert_rules.yml", "HighMemoryUsage", "pod", lambda pod: True),
-    ("alert_rules.yml", "PodCrashLooping", "pod", lambda pod: True),
-    ("corrected.yml", "HighMemoryUsage", "pod", _limited),
-    ("corrected.yml", "PodCrashLooping", "pod", lambda pod: True),
+    ("guide", "HighErrorRate", "kubernetes_pod_name", _of_the_shop),
+    ("guide", "HighMemoryUsage", "pod", lambda pod: True),
+    ("guide", "PodCrashLooping", "pod", lambda pod: True),
+    ("corrected", "HighMemoryUsage", "pod", _limited),
+    ("corrected", "PodCrashLooping", "pod", lambda pod: True),
 ]
 
 
 @pytest.mark.parametrize(
-    ("file", "alert", "label", "pods"), _LEFT_SIDES, ids=lambda value: str(value) if "." in str(value) else ""
+    ("group", "alert", "label", "pods"),
+    _LEFT_SIDES,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_alert_s_left_side_has_a_series_of_each_pod(
-    prometheus: Prometheus, bench: Bench, file: str, alert: str, label: str, pods: Callable[[Any], bool]
+    prometheus: Prometheus, bench: Bench, group: str, alert: str, label: str, pods: Callable[[Any], bool]
 ) -> None:
-    left = _left_side(prometheus.rules(file)[alert])
+    left = _left_side(prometheus.rules(group)[alert])
     # Jobs' pods have ended, and a benchmark's own come and go: neither has to be seen, nor is it wrong.
     _equal(
         lambda: prometheus.labels(left, label) & _pods(bench, lambda pod: True),
@@ -126,8 +128,14 @@ def test_an_alert_s_left_side_has_a_series_of_each_pod(
     )
 
 
+def test_both_groups_of_rules_are_in_force_and_told_apart(prometheus: Prometheus) -> None:
+    rules = {group: prometheus.rules(group).values() for group in ("guide", "corrected")}
+    labels = {group: {one["labels"].get("rules") for one in found} for group, found in rules.items()}
+    assert labels == {"guide": {None}, "corrected": {"corrected"}}
+
+
 def test_the_error_rate_has_a_series_of_each_service(prometheus: Prometheus) -> None:
-    left = _left_side(prometheus.rules("corrected.yml")["HighErrorRate"])
+    left = _left_side(prometheus.rules("corrected")["HighErrorRate"])
     _equal(lambda: prometheus.labels(left, "app") & _SERVICES, lambda: _SERVICES)
 
 
@@ -139,7 +147,7 @@ def _left_side(rule: dict[str, Any]) -> str:
 
 
 def test_no_corrected_alert_fires_on_a_shop_that_is_well(prometheus: Prometheus, bench: Bench) -> None:
-    rules = prometheus.rules("corrected.yml")
+    rules = prometheus.rules("corrected")
     assert rules
     firing = {name: rule["alerts"] for name, rule in rules.items() if rule["state"] == "firing"}
     # A machine that is busy with other things makes the kubelet restart what answers too late: said rightly.

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 _ROOT = Path(__file__).parents[2]
-_CORRECTIONS = _ROOT / "k8s" / "base" / "monitoring" / "prometheus-corrections.yaml"
+_CONFIGURATION = _ROOT / "k8s" / "base" / "monitoring" / "prometheus-config.yaml"
 # What declares a metric, and the suffixes that its series have.
 _SUFFIXES = {
     "counter": ("_total",),
@@ -100,7 +100,8 @@ def listed() -> dict[str, list[str]]:
 
 def kept_by(job: str) -> re.Pattern[str]:
     """Return what a job's scrape keeps of the names that it sees."""
-    jobs = yaml.safe_load(yaml.safe_load(_CORRECTIONS.read_text())["data"]["scrape.yml"])["scrape_configs"]
+    files = yaml.safe_load(_CONFIGURATION.read_text())["data"]
+    jobs = yaml.safe_load(files["corrected-scrape.yml"])["scrape_configs"]
     (found,) = (one for one in jobs if one["job_name"] == job)
     keeping = next(one for one in found["metric_relabel_configs"] if one["source_labels"] == ["__name__"])
     return re.compile(keeping["regex"])
