@@ -69,15 +69,23 @@ def test_no_dashboard_counts_both_together() -> None:
     assert [one for one in asked if "rules=" not in one] == []
 
 
-def _mark(objects: list[Manifest]) -> str:
-    template = named(objects, "Deployment", "prometheus")["spec"]["template"]
+def _mark(objects: list[Manifest], name: str) -> str:
+    template = named(objects, "Deployment", name)["spec"]["template"]
     return str(template["metadata"]["annotations"]["mambogo.com/configuration"])
 
 
-def test_other_files_roll_the_pod() -> None:
+@pytest.mark.parametrize(
+    ("name", "config_map", "file"),
+    [
+        ("prometheus", CONFIGURATION, "alert_rules.yml"),
+        ("alertmanager", "alertmanager", "alertmanager.yml"),
+    ],
+)
+def test_other_files_roll_the_pod(name: str, config_map: str, file: str) -> None:
     changed = overlay_objects()
-    named(changed, "ConfigMap", CONFIGURATION)["data"]["alert_rules.yml"] += "# changed\n"
-    assert _mark(configure(changed)) != _mark(_CONFIGURED) == _mark(configure(overlay_objects()))
+    named(changed, "ConfigMap", config_map)["data"][file] += "# changed\n"
+    before = _mark(_CONFIGURED, name)
+    assert _mark(configure(changed), name) != before == _mark(configure(overlay_objects()), name)
 
 
 def test_the_given_objects_stay_as_they_are() -> None:

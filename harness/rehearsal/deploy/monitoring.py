@@ -14,19 +14,22 @@ from rehearsal.deploy.manifests import Manifest, named
 
 MONITORING = "mambogo-monitoring"
 CONFIGURATION = "prometheus-config"  # production's ConfigMap
-_NAME = "prometheus"
+_PROMETHEUS, _ALERTMANAGER = "prometheus", "alertmanager"  # Deployments, each with a ConfigMap of its name
 _DIGEST_CHARACTERS = 12
 
 
 def configure(objects: Sequence[Manifest]) -> list[Manifest]:
     """Return the objects with Prometheus configured; the given ones stay as they are.
 
-    A pod reads its files once, so its template carries their digest: other files roll it.
+    A pod of either program reads its files once, so its template carries their digest: other files roll it.
     """
     local = deepcopy(list(objects))
     files: dict[str, str] = dict(named(local, "ConfigMap", CONFIGURATION)["data"])
-    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
-    template = named(local, "Deployment", _NAME)["spec"]["template"]
-    template["metadata"]["annotations"] = {"mambogo.com/configuration": digest[:_DIGEST_CHARACTERS]}
-    metadata = {"name": _NAME, "namespace": MONITORING}
-    return [*local, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}]
+    metadata = {"name": _PROMETHEUS, "namespace": MONITORING}
+    local.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files})
+    for name in (_PROMETHEUS, _ALERTMANAGER):
+        read = named(local, "ConfigMap", name)["data"]
+        digest = hashlib.sha256(repr(sorted(read.items())).encode()).hexdigest()
+        template = named(local, "Deployment", name)["spec"]["template"]
+        template["metadata"]["annotations"] = {"mambogo.com/configuration": digest[:_DIGEST_CHARACTERS]}
+    return local
