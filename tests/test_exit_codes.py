@@ -34,9 +34,7 @@ sessions = registry.get()
 def ours(session):
     name, *arguments = session.posargs
     made = types.SimpleNamespace(bin={bin!r}, posargs=arguments)
-    # The contracts' session is one for each service, and this one for what is deployed.
-    chosen = {{"suite": "cluster"}} if name == "contract" else {{}}
-    getattr(sessions[name], "func", sessions[name])(made, **chosen)
+    getattr(sessions[name], "func", sessions[name])(made)
 
 
 @nox.session(venv_backend="none")
@@ -130,5 +128,4 @@ def test_every_stage_is_listed_with_its_sentence(sessions: Path) -> None:
     argv = [sys.executable, "-m", "nox", "-f", str(CHECKOUT / "noxfile.py"), "--list"]
     listed = subprocess.run(argv, capture_output=True, check=True, timeout=100, text=True).stdout
 
-    unlisted = [one.name for one in STAGES if f"{one.name} -> {one.summary}" not in listed]
-    assert (unlisted, "contract(suite='cluster') -> " in listed) == (["contract"], True)
+    assert [one.name for one in STAGES if f" {one.name} -> {one.summary}" not in listed] == []

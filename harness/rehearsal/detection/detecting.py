@@ -43,7 +43,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fuzzing:
-    """`nox -s "contract(suite=...)"`: a service as a process, fuzzed by its own document as several users."""
+    """`nox -s "fuzz(suite=...)"`: a service as a process, fuzzed by its own document as several users."""
 
     service: str  # "order"
     folder: Path  # for the session's environment and the fuzzer's reports
@@ -55,7 +55,7 @@ class Fuzzing:
         shutil.rmtree(reports, ignore_errors=True)
         reports.parent.mkdir(parents=True, exist_ok=True)
         nox = [sys.executable, "-m", "nox", "--envdir", str(self.folder / "nox")]
-        suite = ["-s", f"contract(suite='{self.service}')", "--", "-q", f"--basetemp={reports}"]
+        suite = ["-s", f"fuzz(suite='{self.service}')", "--", "-q", f"--basetemp={reports}"]
         log = self.folder / f"fuzz-{self.service}.log"
         ended = run([*nox, *suite], timeout_seconds=_FUZZ_SECONDS, cwd=root, log=log, check=False)
         runs = [json.loads(path.read_text("utf-8")) for path in sorted(reports.rglob(_SUMMARY))]
