@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,13 @@ class Ground:
         """Return planted stages in place of the real ones."""
         return {name: planted(self.deeds.get(name, "PASS"), ledger) for name in NAMES}
 
+    def set(self, key: str, value: float) -> None:
+        """Change a number of the catalogue."""
+        catalogue = self.checkout / "rehearsal.toml"
+        text, count = re.subn(rf"^{key} = [\d.]+", f"{key} = {value}", catalogue.read_text("utf-8"), flags=re.M)
+        assert count == 1
+        catalogue.write_text(text, "utf-8")
+
     def undo(self, arguments: Mapping[str, str]) -> None:
         """Take down what was undone."""
         self.undone.append(arguments["stage"])
@@ -54,5 +62,6 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(made.checkout)
     monkeypatch.setattr(e2e_assembly, "_stages", made.stages)
+    monkeypatch.setattr(e2e_assembly, "_filled", lambda shop: {"runs": made.checkout})
     monkeypatch.setattr(e2e_assembly, "_undoers", lambda shop: {"planted": made.undo})
     return made

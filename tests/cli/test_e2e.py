@@ -34,6 +34,20 @@ def test_run_ends_with_the_code_of_its_worst_stage(ground: Ground, deed: str, co
     assert [report["exit_code"] for report in ground.reports()] == [code]
 
 
+@pytest.mark.parametrize(("key", "value"), [("stop_free_disk_gib", 1e6), ("stop_available_memory_mib", 10**9)])
+def test_run_that_would_harm_the_machine_stops_with_6_and_undoes_everything(
+    ground: Ground, key: str, value: float
+) -> None:
+    ground.deeds["supply"] = "change"
+    ground.set(key, value)
+
+    assert main.run(["e2e"]) == ExitCode.ABORTED
+    assert (ground.undone, ground.ledger.entries()) == (["supply"], [])
+    (report,) = ground.reports()
+    stages = {one["name"]: one["ending"] for one in report["stages"]}  # type: ignore[attr-defined]
+    assert (report["verdict"], stages["cluster"], stages["chaos"]) == ("ABORTED", "ABORTED", "NOT RUN")
+
+
 def test_last_words_are_the_verdict_and_where_the_report_is(
     ground: Ground, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,13 +30,19 @@ from rehearsal.stages import run_folder
 from rehearsal.stages.collecting import collect
 from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
+from rehearsal.stages.doctor.collecting import written_folders
 from rehearsal.stages.events import EventsStage
+from rehearsal.stages.guarding import Bounds, Guard, read_left
 from rehearsal.stages.planning import Planned, Request, plan
 from rehearsal.stages.preparing import CLUSTER_ENTRY, ClusterStage, ClusterUndo, doctor_stage, supply_stage
 from rehearsal.stages.room import Room, Stage
 from rehearsal.stages.running import Runner
+from rehearsal.supply.engine_finding import find_engine
+from rehearsal.supply.engine_home import EngineHome
 
 _SEED_BITS = 32
+_GIB = 1 << 30
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> 
             undoers=_undoers(shop),
             stages=_stages(shop, options, ledger, tap),
             diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
+            guard=_guard(shop),
         )
         ending = runner.run(planned)
     _report(folder)
@@ -105,6 +112,19 @@ def _report(folder: Path) -> None:
     from rehearsal.report.console import render_console
 
     click.echo(render_console(writing.write(folder), str(folder / writing.PAGE)))
+
+
+def _guard(shop: Workshop) -> Guard:
+    limits, folders = shop.catalogue.limits, _filled(shop)
+    bounds = Bounds(int(limits.stop_free_disk_gib * _GIB), limits.stop_available_memory_mib * _MIB)
+    return Guard(lambda: read_left(folders), bounds)
+
+
+def _filled(shop: Workshop) -> Mapping[str, Path]:
+    """Return the folders that a run fills, by the role of each."""
+    home = EngineHome.of(shop.paths)
+    filled = written_folders(shop.paths, find_engine(home), home)
+    return {**filled, "state": shop.paths.state, "runs": shop.paths.root}
 
 
 def _undo_what_was_left(shop: Workshop, ledger: Ledger) -> None:

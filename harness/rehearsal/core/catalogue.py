@@ -137,12 +137,14 @@ class Network(_Strict):
 
 
 class Limits(_Strict):
-    """What the machine must offer."""
+    """What the machine must offer, and below what a run ends itself."""
 
     min_free_disk_gib: Annotated[float, Field(strict=True, gt=0)]
     min_inotify_instances: Annotated[int, Field(strict=True, gt=0)]
     min_inotify_watches: Annotated[int, Field(strict=True, gt=0)]
     max_host_load_per_core: Annotated[float, Field(strict=True, gt=0)]
+    stop_free_disk_gib: Annotated[float, Field(strict=True, gt=0)]
+    stop_available_memory_mib: Annotated[int, Field(strict=True, gt=0)]
 
 
 class Objectives(_Strict):

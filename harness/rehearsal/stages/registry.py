@@ -20,6 +20,7 @@ class StageSpec:
     limit_seconds: float
     needs: tuple[str, ...] = ()  # stages that must have passed, or be taken as given
     judges: bool = False  # whether it says anything about the product; the others only prepare
+    only_looks: bool = False  # it changes nothing, so no stop condition ends it
     command: tuple[str, ...] = ()  # what does the same alone, better than a run of one stage
 
 
@@ -29,6 +30,7 @@ STAGES = (
         "doctor",
         "Look at this machine and say what will work, what will be mended and what cannot be tested here.",
         limit_seconds=2 * _MINUTE_SECONDS,
+        only_looks=True,
         command=("doctor",),
     ),
     StageSpec(

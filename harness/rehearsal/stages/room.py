@@ -45,5 +45,8 @@ class Stage(Protocol):
         """Do it; results go to the room. Raises RehearsalError when it cannot be done at all."""
 
 
-class StopConditionError(Exception):
-    """Raised by a stage to end the run at once: going on would harm the cluster or mean nothing."""
+class StopConditionError(KeyboardInterrupt):
+    """Ends the run at once: going on would harm what it runs on.
+
+    A kind of KeyboardInterrupt, as `running.OvertimeError` is and for the same reason.
+    """

@@ -1,6 +1,7 @@
 """Running the planned stages: each in its time, each with an ending, and everything undone afterwards.
 
 A stage works in the main thread: its time limit is a timer of the process, which unwinds it as Ctrl-C does.
+The same timer looks whether there is still room on the machine, and ends the run before there is none.
 The first signal unwinds the run; no later one cuts off its undoing. What a killed run left is for the next
 one, by the ledger.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -30,6 +32,7 @@ from rehearsal.core.events import (
 )
 from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.verdicts import Ending, ExitCode, combine, combine_endings, exit_code_of_ending
+from rehearsal.stages.guarding import Guard
 from rehearsal.stages.planning import Planned, unmet
 from rehearsal.stages.registry import StageSpec
 from rehearsal.stages.room import Room, Stage, StopConditionError
@@ -62,6 +65,7 @@ class Runner:
     stages: Mapping[str, Stage]
     # Collects what explains a stage that did not pass, while it is fresh; returns files of the run's folder.
     diagnose: Diagnose = lambda room, since: ()
+    guard: Guard | None = None
 
     def run(self, planned: Sequence[Planned]) -> Ending:
         """Run the stages, undo what they changed, and return how the run ended."""
@@ -115,14 +119,14 @@ class Runner:
 
     def _work(self, spec: StageSpec, room: Room) -> tuple[Ending, str]:
         try:
-            with time_limit(spec.limit_seconds):
+            with time_limit(spec.limit_seconds, None if spec.only_looks else self.guard):
                 self.stages[spec.name](room)
         except OvertimeError:
             return _unfinished(spec, room), f"it did not come to an end within {spec.limit_seconds:.0f} s"
-        except KeyboardInterrupt:
-            return Ending.INTERRUPTED, "interrupted"
         except StopConditionError as stop:
             return Ending.ABORTED, str(stop)
+        except KeyboardInterrupt:
+            return Ending.INTERRUPTED, "interrupted"
         except RehearsalError as error:
             return _of_error(error, room), f"{error.message} [{error.code}]; next: {error.hint}"
         except Exception as error:
@@ -183,14 +187,28 @@ def _unfinished(spec: StageSpec, room: Room) -> Ending:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise OvertimeError in the main thread when the block takes longer."""
+def time_limit(seconds: float, guard: Guard | None = None) -> Iterator[None]:
+    """Raise OvertimeError in the main thread when the block takes longer, or what its guard raises.
 
-    def overtime(number: int, frame: FrameType | None) -> None:
-        raise OvertimeError
+    The guard looks before the block begins, and every few seconds while it lasts.
+    """
+    if guard is not None:
+        guard.check()
+    looks = ceil(seconds / guard.every_seconds) if guard is not None else 1
+    end = monotonic() + seconds
 
-    before = signal.signal(signal.SIGALRM, overtime)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    def alarm(number: int, frame: FrameType | None) -> None:
+        try:
+            if guard is None or monotonic() >= end:
+                raise OvertimeError
+            guard.check()
+        except KeyboardInterrupt:
+            # Once only: what unwinds now must not be cut off.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise
+
+    before = signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds / looks, seconds / looks)
     try:
         yield
     finally:
