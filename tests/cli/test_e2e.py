@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rehearsal.cli import main
+from rehearsal.cli import environment_commands, main
 from rehearsal.cli.composition import workshop
 from rehearsal.core.verdicts import ExitCode
 from rehearsal.stages.preparing import CLUSTER_ENTRY
@@ -96,7 +96,14 @@ def test_nothing_is_begun_on_top_of_what_cannot_be_undone(ground: Ground) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--stages", "lod"], ["--from", "lod"], ["--context", "production"], ["--profile", "huge"]],
+    [
+        ["--stages", "lod"],
+        ["--from", "lod"],
+        ["--context", "production"],
+        ["--profile", "huge"],
+        ["--experiment", "outage-moon"],
+        ["--experiment", "kill-all-kafka"],  # with --thorough only
+    ],
     ids=" ".join,
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_begun(
@@ -114,6 +121,20 @@ def test_what_a_killed_run_left_can_be_undone_without_another_run(
     assert main.run(["undo"]) == ExitCode.PASS
     assert (ground.undone, ground.reports()) == (["chaos"], [])
     assert capsys.readouterr().out == "undone: what a killed run changed\n"
+
+
+def test_up_undoes_what_a_killed_run_broke_before_it_deploys(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.ledger.enter("planted", "what a killed run changed", stage="chaos")
+    undone_before: list[str] = []
+    monkeypatch.setattr(environment_commands, "bring_up", lambda *arguments, **options: None)
+    monkeypatch.setattr(
+        environment_commands, "_tilt", lambda shop, resources, *, ci: undone_before.extend(ground.undone)
+    )
+
+    assert main.run(["up", "--ci"]) == ExitCode.PASS
+    assert (undone_before, ground.ledger.entries()) == (["chaos"], [])
 
 
 def test_nothing_to_undo_is_said(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.proving.collecting import Row
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.events import Event, NotLookedAt
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.autoscaling.facts import Controller
@@ -229,6 +230,16 @@ def _chaos(
         end,
         lambda: books if books is not None else _books(shop),
     )(room)
+
+
+def test_chaos_stage_says_which_experiments_were_not_asked_for(
+    room: Room, events: list[Event], shop: GuardedShop
+) -> None:
+    injector = injector_on(FakeCluster(), Ledger(room.run / "ledger"))
+    left_out = ("60 s without kafka",)
+    ChaosStage(lambda: _opened(shop), injector, (), 20.0, 60.0, lambda: _books(shop), left_out)(room)
+
+    assert NotLookedAt("60 s without kafka", "this experiment was not asked for") in events
 
 
 def test_chaos_stage_judges_each_experiment_and_audits_all_of_them(room: Room, shop: GuardedShop) -> None:

@@ -15,7 +15,14 @@ import click
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.cli.judging_assembly import NAMESPACES, judging_stages, postgres_of, tap_of
+from rehearsal.cli.judging_assembly import (
+    NAMESPACES,
+    choose,
+    experiments,
+    judging_stages,
+    postgres_of,
+    tap_of,
+)
 from rehearsal.cluster import record
 from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.errors import ConfigurationError, HarnessError
@@ -40,6 +47,7 @@ from rehearsal.stages.running import Runner
 from rehearsal.supply.engine_finding import find_engine
 from rehearsal.supply.engine_home import EngineHome
 
+_LOCK = "e2e.lock"
 _SEED_BITS = 32
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -55,6 +63,7 @@ class Options:
     keep: bool
     seed: int | None
     thorough: bool = False  # break every part, not the services alone
+    experiments: tuple[str, ...] = ()  # of chaos, by their ids; none means all
 
 
 def rehearse(options: Options) -> int:
@@ -66,25 +75,22 @@ def rehearse(options: Options) -> int:
             # Whoever goes on with what is there must not be told of another profile in the report.
             made = record.load(shop.paths.state)
             record.require_same(made, profile=options.profile, timing=options.timing)
-        lock = shop.paths.locks / "e2e.lock"
-        with exclusive(lock, purpose="e2e", emit=shop.emit):
+        with exclusive(shop.paths.locks / _LOCK, purpose="e2e", emit=shop.emit):
             return _in_turn(shop, options, planned)
 
 
-def undo() -> list[str]:
-    """Undo what a killed run left, and return what that was. Raises HarnessError when something stays."""
-    with (
-        workshop("undo", announce=False) as shop,
-        exclusive(shop.paths.locks / "e2e.lock", purpose="undo", emit=shop.emit),
-    ):
-        found = [entry.what for entry in shop.ledger.entries()]
-        _undo_what_was_left(shop, shop.ledger)
-        return found
+def undo(shop: Workshop) -> list[str]:
+    """Undo what a killed run left, and return what that was; what a living one changes is awaited.
+
+    Raises HarnessError when something stays.
+    """
+    with exclusive(shop.paths.locks / _LOCK, purpose="undo", emit=shop.emit):
+        return undo_what_was_left(shop)
 
 
 def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> int:
     ledger = shop.ledger
-    _undo_what_was_left(shop, ledger)
+    undo_what_was_left(shop)
     sha, changed = run_folder.revision(shop.paths.root)
     folder = run_folder.create(shop.paths.root, sha)
     tap = tap_of(shop, folder / "events")
@@ -127,19 +133,26 @@ def _filled(shop: Workshop) -> Mapping[str, Path]:
     return {**filled, "state": shop.paths.state, "runs": shop.paths.root}
 
 
-def _undo_what_was_left(shop: Workshop, ledger: Ledger) -> None:
-    left = undo_all(ledger, _undoers(shop), shop.emit)
+def undo_what_was_left(shop: Workshop) -> list[str]:
+    """Undo what a killed run left, and return what that was; the caller holds the lock of runs.
+
+    Raises HarnessError when something stays.
+    """
+    found = [entry.what for entry in shop.ledger.entries()]
+    left = undo_all(shop.ledger, _undoers(shop), shop.emit)
     if left:
         raise HarnessError(
             "UNDO_INCOMPLETE",
             f"what an earlier run changed could not be undone: {'; '.join(one.what for one in left)}",
             hint="The warnings above say why; `rehearsal down` removes the cluster with everything on it.",
         )
+    return found
 
 
 def _require_sensible(shop: Workshop, options: Options) -> None:
     if options.profile:
         shop.catalogue.profile(options.profile)
+    choose(experiments(shop.catalogue, thorough=options.thorough), options.experiments)
     settings, context = shop.catalogue.cluster, options.request.context
     if context in ("", settings.context):
         return
@@ -200,7 +213,7 @@ def _manifests(shop: Workshop) -> tuple[Sequence[Manifest], Sequence[Manifest]]:
 
 
 def _judging(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
-    stages = judging_stages(shop, ledger, thorough=options.thorough)
+    stages = judging_stages(shop, ledger, thorough=options.thorough, only=options.experiments)
     if any(one.spec.name == "events" and not one.skip for one in plan(options.request)):
         stages = {name: _tapped(tap, stage) for name, stage in stages.items()}
     return {**stages, "events": EventsStage(shop.paths.root, tap)}

@@ -16,7 +16,11 @@ from rehearsal.stages.registry import NAMES
 @click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
 @click.option("--context", metavar="NAME", default="", help="Use the cluster of this kubeconfig context.")
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
-@click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 35 minutes.")
+@click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 34 minutes.")
+@click.option(
+    "--experiment", "experiments", metavar="ID", multiple=True,
+    help="Of chaos only this experiment (docs/reference/experiments.md); may be repeated.",
+)
 def e2e(
     profile: str | None,
     timing: str | None,
@@ -26,6 +30,7 @@ def e2e(
     context: str,
     seed: int | None,
     thorough: bool,
+    experiments: tuple[str, ...],
 ) -> int:
     """Bring everything up, check contracts, load and chaos, and write one report with one verdict."""
     # Said before the imports, which take longer.
@@ -35,14 +40,17 @@ def e2e(
     from rehearsal.stages.planning import Request
 
     request = Request(tuple(filter(None, stages.split(","))), start, context)
-    return rehearse(Options(request, profile, Timing(timing) if timing else None, keep, seed, thorough))
+    pace = Timing(timing) if timing else None
+    return rehearse(Options(request, profile, pace, keep, seed, thorough, experiments))
 
 
 @click.command()
 def undo() -> None:
     """Undo what a killed run has left, without starting another one."""
     click.echo("Looking into the ledger ...", err=True)
+    from rehearsal.cli.composition import workshop
     from rehearsal.cli.e2e_assembly import undo as undo_all
 
-    undone = undo_all()
+    with workshop("undo", announce=False) as shop:
+        undone = undo_all(shop)
     click.echo("\n".join(f"undone: {what}" for what in undone) or "nothing to undo")

@@ -43,6 +43,7 @@ def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, 
     with workshop("up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None, stack=True)
         shop.adopt_cluster()
+        _undo_faults(shop)
         return _tilt(shop, resources, ci=ci)
 
 
@@ -61,6 +62,15 @@ def env() -> None:
 
     with workshop("env", announce=False) as shop:
         click.echo(env_script(shop.paths, shop.catalogue, tools=shop.tool_folders()))
+
+
+def _undo_faults(shop: Workshop) -> None:
+    """Undo what a killed run has broken on the cluster that goes on: Tilt would not mend all of it."""
+    # Nearly always nothing; then what undoes need not be imported.
+    if shop.ledger.entries():
+        from rehearsal.cli.e2e_assembly import undo
+
+        undo(shop)
 
 
 def _tilt(shop: Workshop, resources: tuple[str, ...], *, ci: bool) -> int:

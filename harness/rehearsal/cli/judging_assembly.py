@@ -24,7 +24,7 @@ from rehearsal.contract.fuzzing.deployed import (
 )
 from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.catalogue import Catalogue
-from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.timing import Timing
 from rehearsal.load.autoscaling.parsing import controller_of
@@ -69,10 +69,12 @@ _MANAGED = (
 )
 
 
-def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping[str, Stage]:
+def judging_stages(
+    shop: Workshop, ledger: Ledger, *, thorough: bool, only: Sequence[str] = ()
+) -> Mapping[str, Stage]:
     """Return the stages; nothing is connected before one of them runs.
 
-    `thorough`: every part is broken, under more orders and for longer.
+    `thorough`: every part is broken, under more orders and for longer. `only`: of all experiments these.
     """
 
     def contract() -> ContractStage:
@@ -95,13 +97,16 @@ def judging_stages(shop: Workshop, ledger: Ledger, *, thorough: bool) -> Mapping
 
     def chaos() -> ChaosStage:
         flows = shop.catalogue.flows
+        every = experiments(shop.catalogue, thorough=thorough)
+        chosen = choose(every, only)
         return ChaosStage(
             lambda: open_shop(shop),
             Injector(shop.api(), ledger, postgres_of(shop)),
-            experiments(shop.catalogue, thorough=thorough),
+            chosen,
             rate_per_second=flows.thorough_orders_per_second if thorough else flows.chaos_orders_per_second,
             end_seconds=shop.catalogue.objectives.order_end_seconds,
             source=lambda: books_of(shop),
+            left_out=tuple(one.title for one in every if one not in chosen),
         )
 
     return {
@@ -254,6 +259,21 @@ def experiments(catalogue: Catalogue, *, thorough: bool) -> tuple[Experiment, ..
     )
     hit = (*_SERVICES, *_MANAGED) if thorough else _SERVICES
     return (kill(_ORDERS, Extent.ONE), *(kill(one, Extent.ALL) for one in hit), cut_off, outage)
+
+
+def choose(every: Sequence[Experiment], only: Sequence[str]) -> tuple[Experiment, ...]:
+    """Return the experiments of these ids, in their order; all without any.
+
+    Raises ConfigurationError for an id that none of them has.
+    """
+    known = [one.id for one in every]
+    if unknown := [id_ for id_ in only if id_ not in known]:
+        raise ConfigurationError(
+            "EXPERIMENT_UNKNOWN",
+            f"there is no experiment {unknown[0]!r}",
+            hint=f"Known: {', '.join(known)}. `--thorough` knows more (docs/reference/experiments.md).",
+        )
+    return tuple(one for one in every if not only or one.id in only)
 
 
 @asynccontextmanager

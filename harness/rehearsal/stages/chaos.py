@@ -21,7 +21,7 @@ from rehearsal.chaos.proving.operations import PLACE, Operation, operations_of
 from rehearsal.chaos.settling import settle
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
-from rehearsal.core.events import FaultMade, Level, Notice, step
+from rehearsal.core.events import FaultMade, Level, NotLookedAt, Notice, step
 from rehearsal.core.ledger import Undo, undo_all
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan, unwritten
@@ -49,9 +49,12 @@ class ChaosStage:
     rate_per_second: float
     end_seconds: float
     source: Callable[[], Source]
+    left_out: Sequence[str] = ()  # titles of experiments that were not asked for
 
     def __call__(self, room: Room) -> None:
         """Run every experiment, then audit: also when one of them could not be brought to its end."""
+        for title in self.left_out:
+            room.emit(NotLookedAt(title, "this experiment was not asked for"))
         raced: dict[str, int] = {}
         try:
             for experiment in self.experiments:
