@@ -195,7 +195,7 @@ def pipeline_tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def kill_tests(session: nox.Session) -> None:
-    """Restart the own cluster's node under the stack, and kill a run in each of its stages: 20 minutes."""
+    """Restart the own cluster's node under the stack, kill runs in the middle of each stage: 45 minutes."""
     install(session, "test")
     session.run("pytest", "tests/live", "-m", "killed", *session.posargs)
 

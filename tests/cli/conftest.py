@@ -40,7 +40,9 @@ class Ground:
     def set(self, key: str, value: float) -> None:
         """Change a number of the catalogue."""
         catalogue = self.checkout / "rehearsal.toml"
-        text, count = re.subn(rf"^{key} = [\d.]+", f"{key} = {value}", catalogue.read_text("utf-8"), flags=re.M)
+        text, count = re.subn(
+            rf"^{key} = [\d.]+", f"{key} = {value}", catalogue.read_text("utf-8"), flags=re.M
+        )
         assert count == 1
         catalogue.write_text(text, "utf-8")
 

@@ -34,7 +34,9 @@ def test_run_ends_with_the_code_of_its_worst_stage(ground: Ground, deed: str, co
     assert [report["exit_code"] for report in ground.reports()] == [code]
 
 
-@pytest.mark.parametrize(("key", "value"), [("stop_free_disk_gib", 1e6), ("stop_available_memory_mib", 10**9)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("stop_free_disk_gib", 1e6), ("stop_available_memory_mib", 10**9)]
+)
 def test_run_that_would_harm_the_machine_stops_with_6_and_undoes_everything(
     ground: Ground, key: str, value: float
 ) -> None:
@@ -142,10 +144,20 @@ def test_nothing_to_undo_is_said(ground: Ground, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "nothing to undo\n"
 
 
+def test_cluster_of_a_killed_run_that_was_taken_down_is_not_to_be_undone(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.ledger.enter(CLUSTER_ENTRY, "the cluster that a run made")
+    monkeypatch.setattr(environment_commands, "take_down", lambda *arguments, **options: None)
+
+    assert main.run(["down"]) == ExitCode.PASS
+    assert ground.ledger.entries() == []
+
+
 def test_cluster_of_a_killed_run_that_somebody_takes_over_is_not_removed(ground: Ground) -> None:
     ground.ledger.enter(CLUSTER_ENTRY, "the cluster that a run made", identity="abc")
     ground.ledger.enter("planted", "a change of its", stage="chaos")
     with workshop("up", announce=False) as shop:
-        shop.adopt_cluster()
+        shop.forget_cluster()
 
     assert [entry.kind for entry in ground.ledger.entries()] == ["planted"]

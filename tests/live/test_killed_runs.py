@@ -1,140 +1,147 @@
-"""`kill -9` of a run in each of its stages, then the same again: clean, and nothing left behind.
+"""`kill -9` of a run in the middle of each stage's work, then the same again by nox: clean, nothing left.
 
 The second run is a person's next command, nothing in between: it undoes what the killed one left, and passes.
+It needs the stack of this tree on the project's own cluster; with compressed timing all of it takes 40
+minutes, a moment alone what `-k` names (`-- -k chaos-outage`).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
+import re
 import subprocess
 import sys
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rehearsal.cluster.record import Record
+from rehearsal.cluster import record
+from rehearsal.cluster.engine import DockerNodeEngine, connect
+from rehearsal.cluster.facts import ContainerState
+from rehearsal.cluster.record import Phase, Record
 from rehearsal.core.catalogue import Catalogue
-from rehearsal.core.journal import read
 from rehearsal.core.paths import Paths
-from rehearsal.core.waiting import NotYet, wait_until
-from rehearsal.deploy.manifests import identity
+from rehearsal.deploy import provenance
 from rehearsal.stages.registry import NAMES
-from rehearsal.stages.run_folder import EVENTS, FOLDER
 from rehearsal.supply.supplies import make_supplies
 
 from tests.live.conftest import ROOT
+from tests.live.killed_machine import Machine, begun, outside
+from tests.show.program import rehearsal
 
-pytestmark = [pytest.mark.cluster, pytest.mark.killed, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.killed, pytest.mark.timeout(2400)]
 
-_KINDS = "deployments,statefulsets,networkpolicies,hpa,pods"
-_NAMESPACES = ("mambogo-production", "mambogo-managed", "mambogo-monitoring")
-_MARK = "REHEARSAL_TESTS_KILLED"  # in the environment of a run and so of every process that it starts
-_BEGUN_SECONDS = 300.0
-_GONE_SECONDS = 30.0
-_RUN_SECONDS = 1500.0
+_REPORT_SECONDS = 60.0
+_ORDERS = "Deployment mambogo-production/order-service"
+_KAFKA = "StatefulSet mambogo-managed/kafka"
+_TAP = "rehearsal.contract.tapping.program"
+# What Tilt says of an image that it builds, and of objects that it applies.
+_TILT_WORKS = re.compile(r"Building image|Objects applied to cluster")
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Runs stages here, kills them, and looks at what is there."""
+class Moment:
+    """Something that a run is in the middle of."""
 
-    kubectl: Path
-    kubeconfig: Path
-    context: str
-    ledger: Path
-    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    stage: str
+    arguments: tuple[str, ...]  # of the run
+    missing: Callable[[Machine, Path], str]  # what of it has not come yet
+    then: tuple[str, ...] = ()  # of the next run; without any the same again
+    broken: Callable[[Machine], bool] | None = (
+        None  # whether its fault is there, which does not heal by itself
+    )
 
-    def killed_in(self, stage: str) -> None:
-        """Start a run of one stage, and kill it in the middle: where chaos has broken something, then."""
-        before = _folders()
-        process = self._start(stage)
-        try:
-            wait_until(
-                f"{stage} is under way",
-                lambda: self._is_under_way(stage, process, before),
-                timeout_seconds=_BEGUN_SECONDS,
-                hint="The newest folder in runs/ says what it waits for.",
-                interval_seconds=0.05,
-            )
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+    def not_come(self, machine: Machine, folder: Path) -> str:
+        """Return what is missing for the kill."""
+        if not begun(folder, self.stage):
+            return f"{self.stage} has not begun"
+        return self.missing(machine, folder)
 
-    def run(self, stage: str) -> tuple[int, str]:
-        """Run one stage to its end; its exit code and what it said."""
-        process = self._start(stage)
-        said, _ = process.communicate(timeout=_RUN_SECONDS)
-        return process.returncode, said
 
-    def _start(self, stage: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "rehearsal", "e2e", "--stages", stage],
-            cwd=ROOT,
-            env={**os.environ, "CI": "true", _MARK: self.mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+def _stage(*names: str) -> tuple[str, ...]:
+    return ("--stages", ",".join(names))
 
-    def _is_under_way(self, stage: str, process: subprocess.Popen[str], before: set[Path]) -> bool:
-        assert process.poll() is None, f"{stage} ended with {process.returncode} before it could be killed"
-        new = _folders() - before
-        begun = [one for folder in new for one in read(folder / EVENTS) if one.get("stage") == stage]
-        if not begun:
-            raise NotYet("the stage has not begun")
-        if stage == "chaos" and not self.left():
-            raise NotYet("nothing is broken yet")
-        if stage == "load" and len(self.processes()) < 2:
-            raise NotYet("no shopper is there yet")
-        return True
 
-    def processes(self) -> list[int]:
-        """Processes of runs that this test started, whoever their parent is by now."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdigit():
-                continue
-            try:
-                environment = (folder / "environ").read_bytes()
-            except OSError:
-                continue
-            if f"{_MARK}={self.mark}".encode() in environment.split(b"\0"):
-                found.append(int(folder.name))
-        return found
+def _experiment(id_: str) -> tuple[str, ...]:
+    return (*_stage("chaos"), "--experiment", id_)
 
-    def left(self) -> list[str]:
-        """What the ledger says is to be undone."""
-        return [json.loads(path.read_text())["what"] for path in sorted(self.ledger.glob("*.json"))]
 
-    def objects(self) -> Mapping[str, Any]:
-        """What is on the cluster, as far as a run may change it: by identity, pods without their names."""
-        found: dict[str, Any] = {}
-        for namespace in _NAMESPACES:
-            for one in self._get(namespace):
-                if one["kind"] != "Pod":
-                    found[identity(one)] = _without_count(one)
-                elif "ownerReferences" not in one["metadata"]:
-                    found[identity(one)] = one["spec"]
-        return found
+def _nothing(machine: Machine, folder: Path) -> str:
+    return ""
 
-    def _get(self, namespace: str) -> list[dict[str, Any]]:
-        argv = [str(self.kubectl), f"--context={self.context}", "get", _KINDS, "--output=json"]
-        done = subprocess.run(
-            [*argv, f"--namespace={namespace}"],
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
-        return items
+
+def _mending(machine: Machine, folder: Path) -> str:
+    return "" if begun(folder, "cluster", "network") else "it is not at the nodes' network yet"
+
+
+def _tilting(machine: Machine, folder: Path) -> str:
+    log = folder / "deploy" / "tilt.log"
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if not machine.processes("/tilt ci"):
+        return "Tilt does not run"
+    return "" if _TILT_WORKS.search(said) else "Tilt has neither built nor applied anything"
+
+
+def _fuzzing(machine: Machine, folder: Path) -> str:
+    return "" if machine.processes("/st ") and machine.processes(_TAP) else "no fuzzer runs beside a tap"
+
+
+def _scaling(machine: Machine, folder: Path) -> str:
+    (floor,) = (
+        one["spec"]["minReplicas"]
+        for one in machine.get("hpa", "mambogo-production")
+        if one["spec"]["scaleTargetRef"]["name"] == "order-service"
+    )
+    return "" if machine.replicas()[_ORDERS] > floor else f"order-service has its {floor} replicas"
+
+
+def _shopping(machine: Machine, folder: Path) -> str:
+    return "" if machine.processes("rehearsal.load.journeys.generator") else "no shopper is there yet"
+
+
+def _reading(machine: Machine, folder: Path) -> str:
+    return "" if machine.processes(_TAP) else "no tap reads yet"
+
+
+def _entered(machine: Machine, folder: Path) -> str:
+    return "" if machine.left() else "nothing stands in the ledger"
+
+
+def _without_kafka(machine: Machine) -> bool:
+    return machine.replicas()[_KAFKA] == 0
+
+
+def _shut_out(machine: Machine) -> bool:
+    return not machine.admits("inventory")
+
+
+def _broken(fault: Callable[[Machine], bool]) -> Callable[[Machine, Path], str]:
+    def missing(machine: Machine, folder: Path) -> str:
+        # The ledger first: it costs nothing to look at, and comes before the fault.
+        return _entered(machine, folder) or ("" if fault(machine) else "the fault is not there yet")
+
+    return missing
+
+
+MOMENTS = {
+    "doctor": Moment("doctor", _stage("doctor"), _nothing),
+    "mended-cluster": Moment("cluster", _stage("cluster"), _mending),
+    "deploy": Moment("deploy", _stage("deploy"), _tilting),
+    "contract": Moment("contract", _stage("contract", "events"), _fuzzing),
+    "load-step": Moment("load", _stage("load"), _scaling),
+    "load-journeys": Moment("load", _stage("load"), _shopping, then=_stage("events")),
+    "chaos-kill": Moment("chaos", _experiment("kill-one-order-service"), _entered),
+    "chaos-outage": Moment(
+        "chaos", _experiment("outage-kafka"), _broken(_without_kafka), broken=_without_kafka
+    ),
+    "chaos-cut-off": Moment(
+        "chaos", _experiment("cut-off-inventory-service"), _broken(_shut_out), broken=_shut_out
+    ),
+    "events": Moment("events", _stage("events"), _reading),
+}
+# By tests of their own: what they need is not what is there.
+_APART = {"supply"}
 
 
 @pytest.fixture(scope="module")
@@ -144,40 +151,116 @@ def machine(folders: Paths, settings: Catalogue, made: Record) -> Machine:
     return Machine(kubectl, folders.kubeconfig, made.spec.context, folders.state / "ledger")
 
 
-# The report is made when all stages are over; of a killed run `rehearsal report` makes it.
-@pytest.mark.parametrize("stage", [name for name in NAMES if name != "report"])
-def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(machine: Machine, stage: str) -> None:
+@pytest.fixture
+def harmed(request: pytest.FixtureRequest, made: Record) -> None:
+    """Take a node's guard away where a cluster is to be mended: else there would be nothing to do."""
+    if request.node.callspec.params["name"] == "mended-cluster":
+        with closing(connect()) as docker:
+            guard = ["nft", "delete", "table", "inet", "rehearsal"]
+            DockerNodeEngine(docker).execute(made.spec.control_plane, guard)
+
+
+def test_every_stage_has_its_moment() -> None:
+    # The report is made when all stages are over; that of a killed run is made below.
+    assert {one.stage for one in MOMENTS.values()} | _APART == set(NAMES) - {"report"}
+
+
+@pytest.mark.usefixtures("harmed")
+@pytest.mark.parametrize("name", MOMENTS)
+def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(
+    machine: Machine, folders: Paths, name: str
+) -> None:
+    moment = MOMENTS[name]
     assert machine.left() == []
-    before = machine.objects()
-    machine.killed_in(stage)
-    if stage == "chaos":
-        # Else nothing was there to be undone, and the rest would prove nothing.
-        assert machine.left()
-    wait_until(
-        "what the killed run started has ended",
-        lambda: _none_left(machine),
-        timeout_seconds=_GONE_SECONDS,
-        hint="Whose child outlives it?",
-    )
-    code, said = machine.run(stage)
-    assert code == 0, said
+    before, replicas = machine.there(), machine.replicas()
+    killed = machine.kill(moment.arguments, lambda folder: moment.not_come(machine, folder))
+    machine.await_end_of_processes()
+    # Else nothing was there to be undone or made again, and the rest would prove nothing.
+    assert bool(machine.left()) == (moment.stage == "chaos")
+    assert moment.broken is None or moment.broken(machine)
+    assert (folders.state / provenance.FILE_NAME).exists() == (moment.stage != "deploy")
+    _report_of(killed)
+
+    machine.nox("e2e", *(moment.then or moment.arguments))
+
     assert machine.left() == []
     assert machine.processes() == []
-    assert machine.objects() == before
+    assert moment.broken is None or not moment.broken(machine)
+    machine.await_replicas(replicas)
+    assert machine.there() == before
+    rehearsal("cluster", "status").well()
 
 
-def _none_left(machine: Machine) -> bool:
-    processes = machine.processes()
-    if processes:
-        raise NotYet(f"{len(processes)} of its processes run on")
-    return True
+def test_a_run_after_one_that_was_killed_in_supply_is_clean(machine: Machine, tmp_path: Path) -> None:
+    # An empty cache: what was built before would leave nothing to be killed in.
+    before = machine.there()
+    machine.kill(
+        _stage("supply"),
+        lambda folder: "" if machine.processes("/go build") else "no program is built yet",
+        XDG_CACHE_HOME=str(tmp_path),
+    )
+    machine.await_end_of_processes()
+    assert list(tmp_path.glob("mambogo-rehearsal/supplies/*/.building-*"))
+
+    machine.nox("e2e", *_stage("supply"))
+
+    assert (machine.left(), machine.processes(), machine.there()) == ([], [], before)
 
 
-def _folders() -> set[Path]:
-    """The runs whose journals are there."""
-    return {path.parent for path in (ROOT / FOLDER).glob(f"*/{EVENTS}")}
+# A cluster in the making
 
 
-def _without_count(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An object's spec without what its HPA decides."""
-    return {key: value for key, value in one.get("spec", {}).items() if key != "replicas"}
+@pytest.fixture(scope="module")
+def pace(made: Record) -> tuple[str, ...]:
+    """The options that make a cluster as the one that was there."""
+    return ("--profile", made.spec.profile, "--timing", made.spec.timing.value)
+
+
+@pytest.fixture(scope="module")
+def nothing(machine: Machine, pace: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    """What is on the engine without a cluster; in the end the one that was there is back, with the stack."""
+    rehearsal("down").well()
+    yield outside()
+    machine.nox("up", "--ci", *pace)
+
+
+@pytest.mark.parametrize("then", ["e2e", "down"], ids=["new-cluster-then-e2e", "new-cluster-then-down"])
+def test_nothing_is_left_of_a_cluster_that_was_killed_in_the_making(
+    machine: Machine,
+    folders: Paths,
+    made: Record,
+    pace: tuple[str, ...],
+    nothing: dict[str, object],
+    then: str,
+) -> None:
+    run = (*_stage("cluster"), *pace)
+    with closing(connect()) as docker:
+        engine = DockerNodeEngine(docker)
+        machine.kill(run, lambda folder: _unmade(engine, folders, made.spec.control_plane))
+        assert _unmade(engine, folders, made.spec.control_plane) == ""
+    assert machine.left() == ["the cluster that a run made"]
+
+    # By the stage a whole cluster is made in between, and removed because the run has made it.
+    machine.nox(then, *(run if then == "e2e" else ()))
+
+    assert machine.left() == []
+    machine.await_end_of_processes()
+    assert outside() == nothing
+
+
+def _unmade(engine: DockerNodeEngine, folders: Paths, node: str) -> str:
+    """Return why a cluster is not in the middle of being made."""
+    there = engine.container(node)
+    if there is None or there.state is not ContainerState.RUNNING:
+        return "no node runs yet"
+    found = record.load(folders.state)
+    return "" if found is not None and found.phase is Phase.CREATING else "its making is over"
+
+
+def _report_of(killed: Path) -> None:
+    """Have the report of a killed run made."""
+    argv = [sys.executable, "-m", "rehearsal", "report", killed.name]
+    done = subprocess.run(
+        argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_REPORT_SECONDS
+    )
+    assert (done.returncode, (killed / "report.json").exists()) == (0, True), done.stderr

@@ -96,9 +96,7 @@ def _stubborn(room: Room) -> None:
 
 
 @pytest.mark.parametrize("work", [_asynchronous, _stubborn])
-def test_no_stage_can_swallow_it(
-    ground: Ground, guard: Callable[[Bounds], Guard], work: Stage
-) -> None:
+def test_no_stage_can_swallow_it(ground: Ground, guard: Callable[[Bounds], Guard], work: Stage) -> None:
     runner = replace(ground.runner({"load": work}), guard=guard(PLANTED))
 
     assert runner.run(plans({"load": ""})) is Ending.ABORTED

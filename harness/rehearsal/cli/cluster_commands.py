@@ -40,7 +40,7 @@ def up(profile: str | None, timing: str | None, use_context: bool, as_json: bool
     """Make the cluster, or mend the one that is there."""
     with workshop("cluster-up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None, use_context=use_context)
-        shop.adopt_cluster()
+        shop.forget_cluster()
         _print_status(shop, as_json=as_json)
 
 
@@ -60,6 +60,7 @@ def down(images: bool) -> None:
     """Remove the cluster, its network and its registry; images stay unless --images is given."""
     with workshop("cluster-down") as shop:
         take_down(shop, images=images)
+        shop.forget_cluster()
 
 
 @cluster.command("status")

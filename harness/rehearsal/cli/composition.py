@@ -70,8 +70,8 @@ class Workshop:
 
         return Ledger(self.paths.state / "ledger")
 
-    def adopt_cluster(self) -> None:
-        """Make a cluster that a killed run has left the user's: the next run must not remove it."""
+    def forget_cluster(self) -> None:
+        """Take the cluster of a killed run out of the ledger: it is the user's from now on, or gone."""
         from rehearsal.stages.preparing import CLUSTER_ENTRY
 
         for entry in self.ledger.entries():

@@ -18,7 +18,10 @@ from rehearsal.stages.registry import NAMES
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
 @click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 34 minutes.")
 @click.option(
-    "--experiment", "experiments", metavar="ID", multiple=True,
+    "--experiment",
+    "experiments",
+    metavar="ID",
+    multiple=True,
     help="Of chaos only this experiment (docs/reference/experiments.md); may be repeated.",
 )
 def e2e(

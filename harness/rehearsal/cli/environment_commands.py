@@ -42,7 +42,7 @@ def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, 
     """
     with workshop("up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None, stack=True)
-        shop.adopt_cluster()
+        shop.forget_cluster()
         _undo_faults(shop)
         return _tilt(shop, resources, ci=ci)
 
@@ -53,6 +53,7 @@ def down(images: bool) -> None:
     """Remove the cluster and everything on it."""
     with workshop("down") as shop:
         take_down(shop, images=images)
+        shop.forget_cluster()
 
 
 @click.command()

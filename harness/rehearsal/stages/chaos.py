@@ -21,7 +21,7 @@ from rehearsal.chaos.proving.operations import PLACE, Operation, operations_of
 from rehearsal.chaos.settling import settle
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
-from rehearsal.core.events import FaultMade, Level, NotLookedAt, Notice, step
+from rehearsal.core.events import FaultMade, Level, Notice, NotLookedAt, step
 from rehearsal.core.ledger import Undo, undo_all
 from rehearsal.load import series
 from rehearsal.load.flow import Flow, FlowPlan, unwritten

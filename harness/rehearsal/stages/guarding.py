@@ -71,5 +71,5 @@ def shortage(left: Left, bounds: Bounds) -> str:
 
 
 def read_left(folders: Mapping[str, Path]) -> Left:
-    """Return what is left on the file systems of these folders, which are named by their roles, and of memory."""
+    """Return what is left on the file systems of folders, given by their roles, and of memory."""
     return Left(read_disks(folders), psutil.virtual_memory().available)

@@ -38,8 +38,8 @@ _PROMISES = {
     "PagesGoOn": "each page goes on where the one before it ended",
 }
 # Of a live service's links: few scenarios are made of it, and which links a seed follows is chance; that most
-# cannot be followed is not. The suites of the services, which take longer, follow them all; they are `nox -s fuzz`
-# and no part of a run.
+# cannot be followed is not. The services' own suites follow them all; those take longer and are no part of a
+# run (`nox -s fuzz`).
 LEAST_LINKS = 0.5
 _SHOWN = 3  # failures of an operation that a check tells; the evidence has all
 _SHOWN_CHARACTERS = 300
