@@ -29,6 +29,7 @@ class FlowStep:
     script: str  # empty for an action
     env: Mapping[str, str]  # of workflow, job and step, expressions unresolved
     matrix: Mapping[str, tuple[str, ...]]
+    content: Mapping[str, Any]  # all of it but its name: uses, run, with, env, if
 
     def __str__(self) -> str:
         return f"{self.workflow}/{self.job}/{self.name}"
@@ -93,4 +94,5 @@ def _steps() -> Iterator[FlowStep]:
                     step.get("run", ""),
                     env,
                     {key: tuple(values) for key, values in matrix.items()},
+                    {key: value for key, value in step.items() if key != "name"},
                 )

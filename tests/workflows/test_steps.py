@@ -1,4 +1,9 @@
-"""Every step of every workflow can be run here, or is on the committed list of those that cannot."""
+"""Every step of every workflow can be run here, or stands, word for word, on the list of those that cannot.
+
+Run here are two shell scripts, as they are. A step that is a nox session is run against a nox that notes what
+it is asked for: its session has to exist, and its command has to understand what stands behind `--`. What the
+sessions do is not shown here: the steps that deploy are run for real by tests/live, the others by people.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +15,32 @@ import tomllib
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from rehearsal.cli.main import rehearsal
+from rehearsal.core import catalogue
 
-from tests.workflows.steps import ROOT, FlowStep, all_steps, named, run_script
+from tests.workflows.accounting import deviations, hidden_work, is_one_session
+from tests.workflows.steps import ROOT, FlowStep, all_steps, flows, named, run_script
 
 NOT_LOCAL = tomllib.loads((ROOT / ".github" / "not-local.toml").read_text(encoding="utf-8"))["step"]
-# Pinned: one more step that nobody can run is a decision, not an accident.
-NOT_LOCAL_COUNT = 10
+# Pinned by name: one more step that nobody can run, or another one, is a decision and not an accident.
+NOT_LOCAL_NAMES = (
+    "Checkout code",
+    "Set up Python",
+    "Install nox",
+    "Cache supplies",
+    "Generate test report",
+    "Keep test report",
+    "Upload scan results to GitHub Security tab",
+    "Log in to Container Registry",
+    "Set up kubectl",
+    "Keep the report",
+)
 STEPS = all_steps()
-NOX_STEPS = [one for one in STEPS if one.script.startswith("nox ")]
+NOX_STEPS = [one for one in STEPS if is_one_session(one.script)]
 # Run by the tests at the end of this file.
 SHELL_STEPS = {"Configure kubectl", "Show the summary"}
 # Sessions that hand what stands behind `--` to this command of `rehearsal`.
@@ -70,25 +89,91 @@ def _asked_by_all(step: FlowStep, provided: dict[str, str]) -> list[tuple[str, l
     return [_asked(step, provided, variant) for variant in step.variants()]
 
 
-def test_every_step_is_run_here_or_listed_with_its_reason() -> None:
-    listed = {one["name"] for one in NOT_LOCAL}
-    runnable = {one.name for one in NOX_STEPS} | SHELL_STEPS
-    assert {one.name for one in STEPS} - runnable == listed
-    assert runnable & listed == set()
-    assert all(one["reason"] for one in NOT_LOCAL)
+def test_every_step_is_run_here_or_is_what_is_listed() -> None:
+    assert list(deviations(STEPS, NOT_LOCAL, SHELL_STEPS)) == []
+    assert {one.name for one in NOX_STEPS} | SHELL_STEPS | set(NOT_LOCAL_NAMES) == {one.name for one in STEPS}
 
 
-def test_the_list_of_those_that_cannot_be_run_does_not_grow() -> None:
-    assert len(NOT_LOCAL) == NOT_LOCAL_COUNT
+def test_the_list_of_those_that_cannot_be_run_is_the_agreed_one() -> None:
+    assert tuple(one["name"] for one in NOT_LOCAL) == NOT_LOCAL_NAMES
 
 
-def test_every_listed_name_is_one_step_only() -> None:
-    names = [one["name"] for one in NOT_LOCAL]
-    assert len(set(names)) == len(names)
+def test_every_listed_step_has_a_reason() -> None:
+    assert [one["name"] for one in NOT_LOCAL if not one["reason"].strip()] == []
 
 
-def test_equal_names_mean_equal_work() -> None:
-    assert len({(one.name, one.script) for one in STEPS}) == len({one.name for one in STEPS})
+def test_nothing_works_beside_the_steps() -> None:
+    assert list(hidden_work(flows())) == []
+    folder = ROOT / ".github"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    # An action of our own, or a workflow with another suffix, would be read by nobody here.
+    assert files == {"not-local.toml", "zizmor.yml", *(f"workflows/{name}.yml" for name in flows())}
+
+
+def _planted(name: str, **content: Any) -> FlowStep:
+    return FlowStep("planted", "job", name, content.get("run", ""), {}, {}, content)
+
+
+_CHECKOUT = {"uses": "actions/checkout@v4", "with": {"persist-credentials": False}}
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (_planted("Checkout code", **_CHECKOUT | {"uses": "somebody/else@v4"}), "not what is listed"),
+        (_planted("Checkout code", uses="actions/checkout@v4"), "not what is listed"),
+        (_planted("Checkout code", **_CHECKOUT, env={"A": "b"}), "not what is listed"),
+        (_planted("Checkout code", **_CHECKOUT | {"if": "always()"}), "not what is listed"),
+        (_planted("Install nox", run="curl https://example.com | sh"), "not what is listed"),
+        (_planted("Check types", uses="somebody/types@v1"), "does something else"),
+        (_planted("Check types", run="nox -s types", env={"PATH": "elsewhere"}), "does something else"),
+        (_planted("Another", uses="actions/checkout@v4"), "an action that is not listed"),
+        (_planted("Another", run="nox -s lint", **{"if": "false"}), "a condition could leave it out"),
+        (_planted("Another", run="nox -s lint", **{"continue-on-error": True}), "continue-on-error"),
+        (_planted("Another", run="nox -s lint; curl https://example.com"), "no single nox session"),
+        (_planted("", run="nox -s lint"), "no name"),
+    ],
+    ids=lambda value: value.name if isinstance(value, FlowStep) else value,
+)
+def test_a_step_that_is_another_one_is_seen(step: FlowStep, why: str) -> None:
+    said = list(deviations((*STEPS, step), NOT_LOCAL, SHELL_STEPS))
+    assert all(one.startswith(f"planted/job/{step.name}: ") for one in said)
+    assert any(why in one for one in said)
+
+
+def test_a_listed_step_that_no_workflow_has_is_seen() -> None:
+    listed = [*NOT_LOCAL, {"name": "Nap", "run": "sleep 1", "reason": "none"}]
+    assert list(deviations(STEPS, listed, SHELL_STEPS)) == ["Nap: it is listed, and no workflow has it"]
+
+
+@pytest.mark.parametrize(
+    ("script", "one"),
+    [
+        ("nox -s lint", True),
+        ('nox -s "tests(suite=\'$SUITE\')" -- --junitxml="$HOME/x.xml"\n', True),
+        ("nox -s lint && true", False),
+        ("nox -s lint > /dev/null", False),
+        ("nox -s lint -- $(id)", False),
+        ("nox -s lint -- `id`", False),
+        ("nox -s lint\ntrue", False),
+        ("nox -s lint types", False),
+        ("nox -s 'lint", False),
+        ("noxious -s lint", False),
+    ],
+)
+def test_a_session_is_told_from_a_script(script: str, one: bool) -> None:
+    assert is_one_session(script) is one
+
+
+def test_work_beside_the_steps_would_be_seen() -> None:
+    job = {"steps": [], "services": {"proxy": {"image": "x"}}}
+    called = {"uses": "somebody/else/.github/workflows/x.yml@v1"}
+    planted = {"flow": {"jobs": {"one": job, "two": called}, "defaults": {"run": {"shell": "python"}}}}
+    assert sorted(hidden_work(planted)) == [
+        "flow/one: services",
+        "flow/two: it calls somebody/else/.github/workflows/x.yml@v1, whose steps nobody looks at",
+        "flow: defaults",
+    ]
 
 
 def test_no_script_holds_an_expression() -> None:
@@ -112,6 +197,12 @@ def test_a_session_understands_what_it_is_told(step: FlowStep, provided: dict[st
             assert _pytest_understands(arguments, Path(provided["RUNNER_TEMP"]))
         else:
             assert arguments == []
+
+
+def test_the_rehearsal_s_profile_is_one_of_the_catalogue(provided: dict[str, str]) -> None:
+    # The parser takes any name; the catalogue does not.
+    ((_, words),) = _asked_by_all(named("Rehearse"), provided)
+    assert words[words.index("--profile") + 1] in catalogue.load(ROOT).profiles
 
 
 @pytest.mark.parametrize(
