@@ -44,6 +44,7 @@ class Machine:
     kubeconfig: Path
     context: str
     ledger: Path
+    temporary: Path  # where our runs, and no others, have their temporary files
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def kill(self, arguments: tuple[str, ...], missing: Callable[[Path], str], **environment: str) -> Path:
@@ -92,7 +93,13 @@ class Machine:
         return subprocess.Popen(
             argv,
             cwd=ROOT,
-            env={**os.environ, "CI": "true", _MARK: self.mark, **environment},
+            env={
+                **os.environ,
+                "CI": "true",
+                "TMPDIR": str(self.temporary),
+                _MARK: self.mark,
+                **environment,
+            },
             stdout=said,
             stderr=subprocess.STDOUT,
         )
@@ -131,6 +138,10 @@ class Machine:
     def left(self) -> list[str]:
         """What the ledger says is to be undone."""
         return [json.loads(path.read_text())["what"] for path in sorted(self.ledger.glob("*.json"))]
+
+    def temporary_folders(self) -> list[str]:
+        """The harness' temporary folders; what is in them, such as tokens, must not stay."""
+        return sorted(one.name for one in self.temporary.glob("rehearsal-*"))
 
     def there(self) -> Mapping[str, Any]:
         """Everything that a run may change or leave, but for how many replicas an HPA wants just now."""

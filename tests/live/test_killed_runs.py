@@ -145,10 +145,13 @@ _APART = {"supply"}
 
 
 @pytest.fixture(scope="module")
-def machine(folders: Paths, settings: Catalogue, made: Record) -> Machine:
+def machine(
+    folders: Paths, settings: Catalogue, made: Record, tmp_path_factory: pytest.TempPathFactory
+) -> Machine:
     """The project's own cluster, which must have been deployed from this tree."""
     kubectl = make_supplies(folders, settings, emit=lambda event: None, docker=None).tool("kubectl")
-    return Machine(kubectl, folders.kubeconfig, made.spec.context, folders.state / "ledger")
+    temporary = tmp_path_factory.mktemp("runs")
+    return Machine(kubectl, folders.kubeconfig, made.spec.context, folders.state / "ledger", temporary)
 
 
 @pytest.fixture
@@ -177,6 +180,7 @@ def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(
     machine.await_end_of_processes()
     # Else nothing was there to be undone or made again, and the rest would prove nothing.
     assert bool(machine.left()) == (moment.stage == "chaos")
+    assert bool(machine.temporary_folders()) == (name == "contract")
     assert moment.broken is None or moment.broken(machine)
     assert (folders.state / provenance.FILE_NAME).exists() == (moment.stage != "deploy")
     _report_of(killed)
@@ -185,6 +189,7 @@ def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(
 
     assert machine.left() == []
     assert machine.processes() == []
+    assert machine.temporary_folders() == []
     assert moment.broken is None or not moment.broken(machine)
     machine.await_replicas(replicas)
     assert machine.there() == before

@@ -30,6 +30,7 @@ from rehearsal.core.events import RunFacts, fan_out
 from rehearsal.core.journal import Journal
 from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.locking import exclusive
+from rehearsal.core.temporary import sweep
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
 from rehearsal.deploy.manifests import Manifest
@@ -139,6 +140,7 @@ def undo_what_was_left(shop: Workshop) -> list[str]:
     Raises HarnessError when something stays.
     """
     found = [entry.what for entry in shop.ledger.entries()]
+    sweep()
     left = undo_all(shop.ledger, _undoers(shop), shop.emit)
     if left:
         raise HarnessError(

@@ -8,7 +8,6 @@ the project's label or stands in the project's record.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.events import Emit, Level, Notice, Step, step
 from rehearsal.core.locking import exclusive
 from rehearsal.core.paths import Paths
+from rehearsal.core.temporary import temporary_folder
 from rehearsal.core.waiting import NotYet, wait_until
 
 # Generous: on a loaded two-core machine kubeadm's images and certificates take their time.
@@ -176,11 +176,11 @@ class Clusters:
     def _run_kind(self, spec: ClusterSpec, at: Step) -> None:
         # kind merges into what is there, and fails in the end when that is damaged.
         kubeconfig.clear(self.paths.kubeconfig)
-        with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        with temporary_folder() as folder:
             self.kind.create(
                 kind_config(spec),
                 spec=spec,
-                folder=Path(folder),
+                folder=folder,
                 kubeconfig=self.paths.kubeconfig,
                 progress=at.progress,
             )

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 from rehearsal.core.processes import ProcessFailedError, beside
+from rehearsal.core.temporary import temporary_folder
 
 SUMMARY = "summary.json"  # what the run says of itself
 EVENTS = "events.ndjson"  # each request with its answer and checks
@@ -58,13 +58,11 @@ async def fuzz(one: Fuzz, folder: Path) -> str:
     """Make the run; its reports are in `folder` then. Return why it did not come to its end, or nothing."""
     folder = _made(folder)
     # Tokens stay out of the run's folder, which people hand on.
-    with TemporaryDirectory(prefix="rehearsal-fuzz-") as private:
-        config = _config(one, Path(private))
-        environment = {**os.environ, **one.environment, **_environment(one, Path(private))}
+    with temporary_folder() as private:
+        config = _config(one, private)
+        environment = {**os.environ, **one.environment, **_environment(one, private)}
         try:
-            with beside(
-                _argv(one, config, folder), log=folder / LOG, env=environment, cwd=Path(private)
-            ) as ended:
+            with beside(_argv(one, config, folder), log=folder / LOG, env=environment, cwd=private) as ended:
                 code = await _end(ended, one.limit_seconds)
         except ProcessFailedError as error:
             return error.message.splitlines()[0]
