@@ -13,13 +13,16 @@ from rehearsal.cli import e2e_assembly
 from rehearsal.cli.composition import Workshop
 from rehearsal.cli.e2e_assembly import Options
 from rehearsal.contract.tapping.tap import Tap
+from rehearsal.core.events import Level, Notice
 from rehearsal.core.ledger import Ledger
+from rehearsal.deploy.private_files import write_private
 from rehearsal.stages.registry import NAMES
-from rehearsal.stages.room import Stage
+from rehearsal.stages.room import Room, Stage
 
-from tests.stages.planted_run import planted
+from tests.stages.planted_run import KIND, planted
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+DRAWN = "Zq7-drawn-and-long-enough"  # the only credential of a ground
 
 
 class Ground:
@@ -35,7 +38,8 @@ class Ground:
 
     def stages(self, shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
         """Return planted stages in place of the real ones."""
-        return {name: planted(self.deeds.get(name, "PASS"), ledger) for name in NAMES}
+        deeds = {name: self.deeds.get(name, "PASS") for name in NAMES}
+        return {name: _leaking if deed == "leak" else planted(deed, ledger) for name, deed in deeds.items()}
 
     def set(self, key: str, value: float) -> None:
         """Change a number of the catalogue."""
@@ -56,10 +60,18 @@ class Ground:
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
+def _leaking(room: Room) -> None:
+    (room.folder / "leak.log").write_text(f"the value is {DRAWN}\n", encoding="utf-8")
+    (room.run / "late.log").write_text(f"the value is {DRAWN}\n", encoding="utf-8")  # beside the stage's
+    room.emit(Notice(Level.INFO, f"the value is {DRAWN}"))
+    room.record(KIND.failed("planted", f"it says {DRAWN}", expected="a", observed=DRAWN))
+
+
 @pytest.fixture
 def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     """Return a ground on which the command works."""
     made = Ground(tmp_path)
+    write_private(made.ledger.folder.with_name("credentials.json"), json.dumps({"redis_password": DRAWN}))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(made.checkout)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 import pytest
 from rehearsal.cli import environment_commands, main
 from rehearsal.cli.composition import workshop
+from rehearsal.core.errors import HarnessError
+from rehearsal.core.redaction import HIDDEN
 from rehearsal.core.verdicts import ExitCode
+from rehearsal.report import writing
+from rehearsal.stages import run_folder
 from rehearsal.stages.preparing import CLUSTER_ENTRY
 
-from tests.cli.conftest import Ground
+from tests.cli.conftest import DRAWN, Ground
 
 
 def test_run_that_passes_ends_with_0(ground: Ground) -> None:
@@ -152,6 +159,49 @@ def test_cluster_of_a_killed_run_that_was_taken_down_is_not_to_be_undone(
 
     assert main.run(["down"]) == ExitCode.PASS
     assert ground.ledger.entries() == []
+
+
+def _left(ground: Ground) -> dict[str, str]:
+    """Return what the runs left, by file."""
+    files = [path for path in ground.checkout.glob("runs/**/*") if path.is_file()]
+    return {path.name: path.read_text(encoding="utf-8") for path in files}
+
+
+@pytest.mark.parametrize("deed", ["PASS", "FAIL", "ERROR", "INTERRUPTED"])
+def test_secrets_are_in_no_file_of_a_run_however_it_ended(ground: Ground, deed: str) -> None:
+    ground.deeds.update(deploy="leak", load=deed)
+    main.run(["e2e"])
+
+    left = _left(ground)
+    assert {"leak.log", "late.log", "report.html", "events.ndjson"} <= set(left)
+    assert [name for name, text in left.items() if DRAWN in text] == []
+    assert run_folder.marked(ground.checkout) == []
+
+
+def test_secrets_are_in_no_file_when_the_report_cannot_be_written(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Path) -> NoReturn:
+        raise HarnessError("REPORT_INVALID", "it cannot be written", hint="")
+
+    monkeypatch.setattr(writing, "write", broken)
+    ground.deeds["deploy"] = "leak"
+
+    assert main.run(["e2e"]) == ExitCode.ERROR
+    assert [name for name, text in _left(ground).items() if DRAWN in text] == []
+
+
+@pytest.mark.parametrize("command", ["undo", "e2e"])
+def test_secrets_that_a_killed_run_left_are_taken_out(
+    ground: Ground, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder.create(ground.checkout, "abcdef1")
+    (folder / "tilt.log").write_text(f"the value is {DRAWN}\n", encoding="utf-8")
+
+    assert main.run([command]) == ExitCode.PASS
+    assert (folder / "tilt.log").read_text(encoding="utf-8") == f"the value is {HIDDEN}\n"
+    assert run_folder.marked(ground.checkout) == []
+    assert (f"undone: secrets in {folder.name}" in capsys.readouterr().out) == (command == "undo")
 
 
 def test_cluster_of_a_killed_run_that_somebody_takes_over_is_not_removed(ground: Ground) -> None:

@@ -54,6 +54,20 @@ def test_event_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
         assert [one["name"] for one in read(journal.path)] == ["cluster"]
 
 
+def test_secret_is_on_no_disk(tmp_path: Path) -> None:
+    path = _journal(tmp_path / "events.ndjson", 'redis://:geheim@redis said "password=geheim\\n"')
+
+    assert "geheim" not in path.read_text(encoding="utf-8")
+    assert _messages(path) == ['redis://[hidden]@redis said "password=[hidden]\\n"']
+
+
+def test_what_else_is_secret_is_for_its_owner_to_say(tmp_path: Path) -> None:
+    with Journal(tmp_path / "events.ndjson", lambda text: text.replace("drawn", "[hidden]")) as journal:
+        journal(Notice(Level.INFO, "drawn"))
+
+    assert _messages(journal.path) == ["[hidden]"]
+
+
 def test_file_name_that_is_not_utf_8_can_be_told(tmp_path: Path) -> None:
     name = os.fsdecode(b"cache/\xff.tar")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rehearsal.core.checks import Check
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.verdicts import Verdict
 from rehearsal.deploy.differences import compare
 from rehearsal.deploy.judging import DeployResult, ResourceResult
@@ -29,14 +31,26 @@ class Planted:
 
     folder: Path
     result: DeployResult
+    lines: int = 1
+    snapshot_bytes: int = 2
+    error: Exception | None = None
 
     @property
     def log(self) -> Path:
         """Return where Tilt's output would be."""
         return self.folder / "tilt.log"
 
+    @property
+    def snapshot(self) -> Path:
+        """Return where Tilt's state would be."""
+        return self.folder / "tilt-snapshot.json"
+
     def run(self, resources: tuple[str, ...]) -> DeployResult:
-        """Return the planted result."""
+        """Return the planted result, and leave as much as Tilt once did."""
+        self.log.write_bytes(b"a line of sixteen\n" * self.lines)
+        self.snapshot.write_bytes(b" " * self.snapshot_bytes)
+        if self.error is not None:
+            raise self.error
         return self.result
 
 
@@ -47,6 +61,22 @@ def _deploy(room: Room, *results: ResourceResult, reason: str = "") -> None:
 
 def _ready(room: Room) -> list[Check]:
     return [one for one in room.checks if one.id == "deploy.ready"]
+
+
+@pytest.mark.parametrize("error", [None, EnvironmentNotReadyError("GONE", "it is gone", hint="")])
+def test_what_tilt_leaves_is_bounded_also_when_nothing_can_be_said(
+    room: Room, error: EnvironmentNotReadyError | None
+) -> None:
+    def deployment(folder: Path) -> Planted:
+        result = DeployResult(Verdict.PASS, (GOOD,))
+        return Planted(folder, result, lines=1_000_000, snapshot_bytes=17 << 20, error=error)
+
+    with nullcontext() if error is None else pytest.raises(EnvironmentNotReadyError):
+        deploy_stage(deployment, lambda: ([_JOB], [_JOB]), {})(room)
+
+    kept = {path.name: path.stat().st_size for path in room.folder.iterdir()}
+    assert set(kept) == {"tilt.log", "tilt-snapshot.json.left-out.txt"}
+    assert (7 << 20) < kept["tilt.log"] <= (8 << 20) + 100
 
 
 def test_each_resource_is_a_check(room: Room) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -230,6 +230,29 @@ def test_what_explains_a_stage_is_collected_when_it_did_not_pass(
     runner.run(plans({"load": ""}))
 
     assert len(ground.finished("load").artefacts) == asked
+
+
+def test_what_was_collected_counts_when_the_rest_cannot_be_had(ground: Ground) -> None:
+    def cut_off(room: Room, since: datetime) -> Iterator[str]:
+        yield "load/events.txt"
+        raise EnvironmentNotReadyError("GONE", "no answer", hint="")
+
+    runner = replace(ground.runner({"load": planted("FAIL", ground.ledger)}), diagnose=cut_off)
+    runner.run(plans({"load": ""}))
+
+    assert ground.finished("load").artefacts == ("load/events.txt",)
+    assert any(isinstance(one, Notice) and "the rest" in one.message for one in ground.events)
+
+
+@pytest.mark.parametrize("ending", ["PASS", "FAIL", "ERROR", "INTERRUPTED", "ABORTED"])
+def test_secrets_are_taken_out_of_what_a_stage_left_however_it_ended(ground: Ground, ending: str) -> None:
+    redacted: list[Path] = []
+    stages = {
+        name: planted(deed, ground.ledger) for name, deed in {"contract": "PASS", "load": ending}.items()
+    }
+    replace(ground.runner(stages), redact=redacted.append).run(plans(dict.fromkeys(stages, "")))
+
+    assert redacted == [ground.folder / "contract", ground.folder / "load"]
 
 
 def test_stage_keeps_its_ending_when_nothing_can_be_collected(ground: Ground) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
 from rehearsal.deploy.manifests import Manifest
 from rehearsal.stages import run_folder
+from rehearsal.stages.artefacts import Secrets, clean_left
 from rehearsal.stages.collecting import collect
 from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
@@ -67,8 +68,19 @@ class Options:
     experiments: tuple[str, ...] = ()  # of chaos, by their ids; none means all
 
 
-def rehearse(options: Options) -> int:
-    """Run the stages, undo, write the report; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A run that came to its end."""
+
+    folder: Path
+    exit_code: int
+
+
+def rehearse(options: Options, began: Callable[[Path], None] = lambda folder: None) -> Rehearsed:
+    """Run the stages, undo, write the report; `began` is told the run's folder as soon as there is one.
+
+    Raises RehearsalError when nothing could be begun, or what it left cannot be told.
+    """
     planned = plan(options.request)
     with workshop("e2e", announce=False) as shop:
         _require_sensible(shop, options)
@@ -77,7 +89,7 @@ def rehearse(options: Options) -> int:
             made = record.load(shop.paths.state)
             record.require_same(made, profile=options.profile, timing=options.timing)
         with exclusive(shop.paths.locks / _LOCK, purpose="e2e", emit=shop.emit):
-            return _in_turn(shop, options, planned)
+            return _in_turn(shop, options, planned, began)
 
 
 def undo(shop: Workshop) -> list[str]:
@@ -86,31 +98,58 @@ def undo(shop: Workshop) -> list[str]:
     Raises HarnessError when something stays.
     """
     with exclusive(shop.paths.locks / _LOCK, purpose="undo", emit=shop.emit):
-        return undo_what_was_left(shop)
+        cleaned = clean_left(shop.paths.root, Secrets(shop.paths.state), shop.emit)
+        return [*(f"secrets in {folder.name}" for folder in cleaned), *undo_what_was_left(shop)]
 
 
-def _in_turn(shop: Workshop, options: Options, planned: tuple[Planned, ...]) -> int:
-    ledger = shop.ledger
+def _in_turn(
+    shop: Workshop, options: Options, planned: tuple[Planned, ...], began: Callable[[Path], None]
+) -> Rehearsed:
+    secrets, say = Secrets(shop.paths.state), shop.emit
+    clean_left(shop.paths.root, secrets, say)
     undo_what_was_left(shop)
     sha, changed = run_folder.revision(shop.paths.root)
     folder = run_folder.create(shop.paths.root, sha)
+    began(folder)
+    try:
+        facts = _facts(shop, options, folder, sha, changed=changed)
+        code = _run_stages(shop, options, planned, facts, folder, secrets)
+        _report(folder)
+    finally:
+        secrets.clean_run(folder, say)
+    return Rehearsed(folder, code)
+
+
+def _run_stages(
+    shop: Workshop,
+    options: Options,
+    planned: tuple[Planned, ...],
+    facts: RunFacts,
+    folder: Path,
+    secrets: Secrets,
+) -> int:
     tap = tap_of(shop, folder / "events")
-    with Journal(folder / run_folder.EVENTS) as journal, closing(tap):
+    with Journal(folder / run_folder.EVENTS, secrets) as journal, closing(tap):
         emit = fan_out(journal, shop.emit)
         shop.emit = emit  # supplies, cluster and engine say into the run's journal, too
+
+        def redact(stage: Path) -> None:
+            # A file that is replaced under its writer loses what is written after that.
+            if not (tap.listening and stage == tap.folder):
+                secrets.clean(stage, emit)
+
         runner = Runner(
-            facts=_facts(shop, options, folder, sha, changed=changed),
+            facts=facts,
             folder=folder,
             emit=emit,
-            ledger=ledger,
+            ledger=shop.ledger,
             undoers=_undoers(shop),
-            stages=_stages(shop, options, ledger, tap),
+            stages=_stages(shop, options, shop.ledger, tap),
             diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
             guard=_guard(shop),
+            redact=redact,
         )
-        ending = runner.run(planned)
-    _report(folder)
-    return exit_code_of_ending(ending)
+        return exit_code_of_ending(runner.run(planned))
 
 
 def _report(folder: Path) -> None:

@@ -44,7 +44,8 @@ def e2e(
 
     request = Request(tuple(filter(None, stages.split(","))), start, context)
     pace = Timing(timing) if timing else None
-    return rehearse(Options(request, profile, pace, keep, seed, thorough, experiments))
+    options = Options(request, profile, pace, keep, seed, thorough, experiments)
+    return rehearse(options).exit_code
 
 
 @click.command()

@@ -1,13 +1,14 @@
 """The journal: every event of a run, one JSON object a line, on disk before anybody reads it.
 
-Writing is append-only and each line is flushed, so that a killed run leaves all that it said. Reading
-tolerates a last line that was cut off, and nothing else.
+Writing is append-only and each line is flushed, so that a killed run leaves all that it said. Secrets are
+taken out of a line before it is written: what is on disk may be shared at once. Reading tolerates a last line
+that was cut off, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,21 +16,23 @@ from typing import Self
 
 from rehearsal.core.errors import HarnessError
 from rehearsal.core.events import Event, as_record
+from rehearsal.core.redaction import redact
 
 
 class Journal:
     """An append-only NDJSON file of events; a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, redaction: Callable[[str], str] = redact) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._redaction = redaction
         # A file name that is not UTF-8 may stand in a message: it is kept as JSON's own escapes.
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def __call__(self, event: Event) -> None:
         """Append one event with its time of arrival (UTC, ISO 8601)."""
         record = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **as_record(event)}
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.write(self._redaction(json.dumps(record, ensure_ascii=False)) + "\n")
         self._file.flush()
 
     def close(self) -> None:

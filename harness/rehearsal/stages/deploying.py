@@ -14,6 +14,7 @@ from rehearsal.deploy.judging import DeployResult, ResourceResult
 from rehearsal.deploy.leaving import rudenesses, served
 from rehearsal.deploy.manifests import Manifest, containers
 from rehearsal.deploy.scalability import autoscalers, obstacles, target_name
+from rehearsal.stages.artefacts import keep_end, leave_out
 from rehearsal.stages.room import Room, Stage
 
 READY = CheckKind("deploy.ready", "Everything that is deployed becomes ready", Severity.HIGH)
@@ -26,6 +27,8 @@ GRACEFUL = CheckKind(
     "deploy.graceful", "Pods leave after their traffic, and restart only for their own sake", Severity.HIGH
 )
 CHECKS = (READY, FIDELITY, HARDENED, SCALABLE, GRACEFUL)
+_MOST_LOG_BYTES = 8 << 20  # of Tilt's output, at its end; an ordinary one has 0.4 MiB
+_MOST_SNAPSHOT_BYTES = 16 << 20  # an ordinary one has 1.3 MiB
 _SHOWN = 5  # differences or weaknesses in a sentence
 Manifests: TypeAlias = Sequence[Manifest]
 
@@ -35,7 +38,11 @@ class Deploying(Protocol):
 
     @property
     def log(self) -> Path:
-        """Tilt's whole output."""
+        """Tilt's output."""
+
+    @property
+    def snapshot(self) -> Path:
+        """Tilt's state at its end."""
 
     def run(self, resources: tuple[str, ...]) -> DeployResult:
         """Deploy and return the verdict."""
@@ -56,7 +63,11 @@ def deploy_stage(
         for check in judge_manifests(*manifests(), working_set_mib):
             room.record(check)
         deploying = deployment(room.folder)
-        result = deploying.run(())
+        try:
+            result = deploying.run(())
+        finally:
+            keep_end(deploying.log, _MOST_LOG_BYTES)
+            leave_out(deploying.snapshot, _MOST_SNAPSHOT_BYTES)
         if result.reason:
             room.record(READY.invalid("everything", result.reason))
         log = str(deploying.log.relative_to(room.run))

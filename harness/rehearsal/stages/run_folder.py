@@ -12,12 +12,16 @@ from rehearsal.core.processes import ProcessFailedError, run
 
 FOLDER = "runs"
 EVENTS = "events.ndjson"
+MARK = "not-redacted.txt"
+_MARKED = """This run is not over, or it was killed: its files may hold secrets.
+`rehearsal undo` takes them out of the files of a run that was killed; so does the next run, before it begins.
+"""
 _GIT_SECONDS = 20.0
 _GIB = 1 << 30
 
 
 def create(root: Path, sha: str, now: datetime | None = None) -> Path:
-    """Make a new run's folder and return it."""
+    """Make a new run's folder and return it; it is marked as one whose files may hold secrets."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{sha[:7] or 'no-git'}"
     for number in range(1, 100):
@@ -26,6 +30,7 @@ def create(root: Path, sha: str, now: datetime | None = None) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue  # another run began in the same second
+        (folder / MARK).write_text(_MARKED, encoding="utf-8")
         return folder
     raise ConfigurationError("RUN_FOLDER", f"{name} exists already", hint="Look into runs/.")
 
@@ -44,6 +49,11 @@ def find(root: Path, name: str = "") -> Path:
     raise ConfigurationError(
         "RUN_UNKNOWN", f"there is no run {name!r}", hint=f"`ls {runs}` shows those that are there."
     )
+
+
+def marked(root: Path) -> list[Path]:
+    """Return the folders of runs whose files may hold secrets, the oldest first."""
+    return sorted(path.parent for path in (root / FOLDER).glob(f"*/{MARK}"))
 
 
 def revision(root: Path) -> tuple[str, bool]:

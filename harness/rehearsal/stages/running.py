@@ -66,6 +66,8 @@ class Runner:
     # Collects what explains a stage that did not pass, while it is fresh; returns files of the run's folder.
     diagnose: Diagnose = lambda room, since: ()
     guard: Guard | None = None
+    # Takes the secrets out of what a stage left in its folder.
+    redact: Callable[[Path], None] = lambda folder: None
 
     def run(self, planned: Sequence[Planned]) -> Ending:
         """Run the stages, undo what they changed, and return how the run ended."""
@@ -103,19 +105,24 @@ class Runner:
         course.endings[one.spec.name] = ending
         seconds = monotonic() - started
         artefacts = self._diagnosis(one.spec, room, ending, began_at)
+        self.redact(self.folder / one.spec.name)
         self.emit(StageFinished(one.spec.name, ending, seconds, reason, artefacts))
 
     def _diagnosis(self, spec: StageSpec, room: Room, ending: Ending, since: datetime) -> tuple[str, ...]:
         # Whoever interrupts a run does not want to wait; what only prepares has no cluster to ask yet.
         if not spec.judges or ending in (Ending.PASS, Ending.INTERRUPTED):
             return ()
+        found: list[str] = []
         try:
             with time_limit(_DIAGNOSIS_SECONDS):
-                return tuple(self.diagnose(room, since))
+                # One by one: what was collected counts, whatever becomes of the rest.
+                for name in self.diagnose(room, since):
+                    found.append(name)
         except (RehearsalError, OSError, OvertimeError) as error:
             why = str(error) or "it took too long"
-            self.emit(Notice(Level.WARNING, f"what explains {spec.name} could not be collected: {why}"))
-            return ()
+            what = "the rest of what" if found else "what"
+            self.emit(Notice(Level.WARNING, f"{what} explains {spec.name} could not be collected: {why}"))
+        return tuple(found)
 
     def _work(self, spec: StageSpec, room: Room) -> tuple[Ending, str]:
         try:

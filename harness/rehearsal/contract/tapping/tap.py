@@ -48,6 +48,11 @@ class Tap:
         """Whether somebody has begun it."""
         return self._process is not None
 
+    @property
+    def listening(self) -> bool:
+        """Whether its process is there, and may write into its folder."""
+        return self._process is not None and self._process.poll() is None
+
     def begin(self, *, from_beginning: bool = False) -> None:
         """Begin, where the topics stand now or at all that they still have; only the first time counts.
 
