@@ -166,3 +166,27 @@ def test_server_that_is_not_there_is_unreachable(kubeconfig: Path) -> None:
         KubernetesApi(kubeconfig, "x").nodes()
 
     assert caught.value.code == "API_UNREACHABLE"
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (b"first\nlast\n", "first\nlast\n"),
+        (b"x" * 200_000 + b"\nnewest\n", "... the beginning was left out\nnewest\n"),
+        (b"a line\n" * 100_000 + b"newest\n", "newest\n"),
+    ],
+    ids=["whole", "a-long-line", "many-lines"],
+)
+def test_newest_lines_of_a_log_survive(server: Server, kubeconfig: Path, log: bytes, told: str) -> None:
+    server.answers["GET", "/log"] = (200, log)
+    said = KubernetesApi(kubeconfig, "x").tail("/log", 100_000)
+
+    assert said.endswith(told)
+    assert len(said) <= 100_000 + len("... the beginning was left out\n")
+
+
+def test_log_that_is_refused_is_an_error(server: Server, kubeconfig: Path) -> None:
+    server.answers["GET", "/log"] = (400, b"container is waiting to start")
+
+    with pytest.raises(EnvironmentNotReadyError, match="waiting to start"):
+        KubernetesApi(kubeconfig, "x").tail("/log", 100)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FIELD_MANAGER = "rehearsal"
 _REQUEST_SECONDS = 10
 _HTTP_MULTIPLE_CHOICES = 300
+_CHUNK_BYTES = 1 << 16
 _NEVER_BY_PROXY = ("127.0.0.1", "localhost")
 
 # Kinds that the harness itself applies, with the path of their collection.
@@ -121,9 +122,13 @@ class KubernetesApi:
             raise
         return dict(parsed)
 
-    def text(self, path: str) -> str:
-        """Return what a path answers that is no JSON, such as a log."""
-        return self._call("GET", path).decode("utf-8", "replace")
+    def tail(self, path: str, most_bytes: int) -> str:
+        """Return the end of what a path answers that is no JSON, such as a log; more is never held."""
+        content = self._call("GET", path, most_bytes=most_bytes + 1)
+        if len(content) > most_bytes:
+            kept = content[1:]
+            content = b"... the beginning was left out\n" + (kept.partition(b"\n")[2] or kept)
+        return content.decode("utf-8", "replace")
 
     def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
         """Delete the object of a path; no error when it is gone. Without a grace its own one counts."""
@@ -151,6 +156,7 @@ class KubernetesApi:
         query: list[tuple[str, str]] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/apply-patch+yaml",
+        most_bytes: int | None = None,
     ) -> bytes:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
@@ -163,7 +169,7 @@ class KubernetesApi:
         )
         try:
             response = self._client.call_api(*request, _request_timeout=_REQUEST_SECONDS)
-            content = bytes(response.read())
+            content = _content(response, most_bytes)
         except (HTTPError, ApiException) as error:
             # The client turns a connection that is cut during its handshake into an answer of its own.
             raise EnvironmentNotReadyError(
@@ -193,6 +199,19 @@ def _client(kubeconfig: Path, context: str) -> ApiClient:
             f"{kubeconfig} has no usable context {context}: {error}",
             hint="`rehearsal cluster repair` writes it anew.",
         ) from error
+
+
+def _content(response: Any, most_bytes: int | None) -> bytes:
+    """Return a body, or its last bytes."""
+    if most_bytes is None:
+        return bytes(response.read())
+    kept = bytearray()
+    for chunk in response.response.stream(_CHUNK_BYTES):
+        kept += chunk
+        # Not for each chunk: what is left would be copied each time.
+        if len(kept) > 2 * most_bytes:
+            del kept[:-most_bytes]
+    return bytes(kept[-most_bytes:])
 
 
 def _refused(method: str, path: str, status: int, body: bytes) -> EnvironmentNotReadyError:
