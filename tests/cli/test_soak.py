@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from rehearsal.cli import main
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.processes import run
 from rehearsal.core.verdicts import ExitCode
+from rehearsal.report import writing
+from rehearsal.report.model import Report
 
 from tests.cli.conftest import Ground
 
@@ -60,6 +66,82 @@ def test_machine_that_is_not_ready_ends_it_after_three_runs(committed: Ground) -
 
     assert main.run(["soak", "-n", "5"]) == ExitCode.ENVIRONMENT
     assert len(_lines(committed)) == 3
+
+
+def test_run_that_ends_without_a_report_has_its_line_too(committed: Ground) -> None:
+    committed.ledger.enter("unknown", "the moon was moved")
+
+    assert main.run(["soak", "-n", "2"]) == ExitCode.ENVIRONMENT
+    assert [(line["ending"], line["run"]) for line in _lines(committed)] == [("ERROR", "")] * 3
+    assert "the moon was moved" in str(_lines(committed)[0]["error"])
+
+
+@pytest.mark.parametrize(
+    ("error", "ending", "code", "lines"),
+    [
+        (HarnessError("REPORT_INVALID", "no report", hint=""), "ERROR", ExitCode.ENVIRONMENT, 3),
+        (EnvironmentNotReadyError("FULL", "no room", hint=""), "ENVIRONMENT", ExitCode.ENVIRONMENT, 3),
+        (ConfigurationError("NONSENSE", "no sense", hint=""), "USAGE", ExitCode.USAGE, 1),
+        (ZeroDivisionError("a mistake"), "ERROR", ExitCode.ERROR, 1),
+        (KeyboardInterrupt(), "INTERRUPTED", ExitCode.INTERRUPTED, 1),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else None,
+)
+def test_error_after_the_run_has_its_line_with_the_run_s_folder(
+    committed: Ground,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    ending: str,
+    code: ExitCode,
+    lines: int,
+) -> None:
+    def broken(run: Path) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(writing, "write", broken)
+
+    assert main.run(["soak", "-n", "5"]) == code
+    found = _lines(committed)
+    assert [line["ending"] for line in found] == [ending] * lines
+    folders = {path.name for path in (committed.checkout / "runs").iterdir() if path.is_dir()}
+    assert {line["run"] for line in found} == folders
+
+
+def test_soak_goes_on_after_a_run_without_a_report(
+    committed: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, times = writing.write, [0]
+
+    def broken_once(run: Path) -> Report:
+        times[0] += 1
+        if times[0] == 1:
+            raise HarnessError("REPORT_INVALID", "no report", hint="")
+        return real(run)
+
+    monkeypatch.setattr(writing, "write", broken_once)
+
+    assert main.run(["soak", "-n", "1"]) == ExitCode.PASS
+    assert [line["ending"] for line in _lines(committed)] == ["ERROR", "PASS"]
+
+
+def test_line_is_of_the_soak_s_own_run_and_not_of_a_newer_one(
+    committed: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = writing.write
+
+    def meanwhile(run: Path) -> Report:
+        # Another run of this checkout, whose folder sorts after this one's.
+        other = run.with_name("99990101T000000Z-other")
+        shutil.copytree(run, other, dirs_exist_ok=True)
+        text = (other / "events.ndjson").read_text(encoding="utf-8").replace(run.name, other.name)
+        (other / "events.ndjson").write_text(text, encoding="utf-8")
+        real(other)
+        return real(run)
+
+    monkeypatch.setattr(writing, "write", meanwhile)
+    main.run(["soak", "-n", "1"])
+
+    assert "other" not in str(_lines(committed)[0]["run"])
 
 
 def test_tree_with_changes_is_refused(committed: Ground, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
         append(log, one)
 
     assert read(log) == runs
+
+
+def test_line_of_before_errors_were_written_down_is_a_run(tmp_path: Path) -> None:
+    log = tmp_path / "soak.ndjson"
+    content = asdict(RUN)
+    del content["error"]
+    log.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+    assert read(log) == [RUN]
 
 
 def test_no_log_has_no_runs(tmp_path: Path) -> None:

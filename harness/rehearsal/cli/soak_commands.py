@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
 from rehearsal.cli.cluster_commands import json_option, profile_option, timing_option
-from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.verdicts import Ending, ExitCode
 
 if TYPE_CHECKING:
     from rehearsal.stages.soaking import SoakRun
 
 _MOST_BROKEN = 3  # runs in a row without a verdict: the machine, or the harness, needs somebody
+# What may end one run and not the next. A mistake, the harness' own or the user's, is there every time.
+_MAY_COME_RIGHT = (EnvironmentNotReadyError, HarnessError, KeyboardInterrupt)
 
 
 @click.command()
@@ -49,9 +52,11 @@ def soak(runs: int, log: Path | None, profile: str | None, timing: str | None, a
     }
     broken = 0
     while (found := soaking.soaked(soaking.of_kind(soaking.read(file), **conditions))).tries < runs:
-        one = _run(root, conditions)
+        one, error = _run(conditions)
         soaking.append(file, one)
-        click.echo(f"{one.at} {one.ending} {one.seconds:.0f} s {' '.join(one.findings)}", err=True)
+        click.echo(f"{one.at} {one.ending} {one.seconds:.0f} s {' '.join(one.findings)}{one.error}", err=True)
+        if error is not None and not isinstance(error, _MAY_COME_RIGHT):
+            raise error
         broken = 0 if one.is_try else broken + 1
         if one.ending is Ending.INTERRUPTED:
             return ExitCode.INTERRUPTED
@@ -59,8 +64,8 @@ def soak(runs: int, log: Path | None, profile: str | None, timing: str | None, a
             raise EnvironmentNotReadyError(
                 "SOAK_BROKEN",
                 f"{broken} runs in a row ended without a verdict, the last as {one.ending}",
-                hint=f"`rehearsal report {one.run}` says why; then run the same command again.",
-            )
+                hint=f"{_why(one)}; then run the same command again.",
+            ) from error
     click.echo(json.dumps({**asdict(found), "bound": found.bound}) if as_json else str(found))
     return ExitCode.FAIL if found.false else ExitCode.PASS
 
@@ -84,22 +89,42 @@ def _tree(root: Path) -> str:
     return tree
 
 
-def _run(root: Path, conditions: Mapping[str, str]) -> SoakRun:
+def _why(one: SoakRun) -> str:
+    return "its message is above" if one.error else f"`rehearsal report {one.run}` says why"
+
+
+def _run(conditions: Mapping[str, str]) -> tuple[SoakRun, BaseException | None]:
+    """Run once; return the line about it, and what ended it without a report."""
     from rehearsal.cli.e2e_assembly import Options, rehearse
+    from rehearsal.core.redaction import redact
     from rehearsal.core.timing import Timing
     from rehearsal.report import writing
+    from rehearsal.stages import run_folder
     from rehearsal.stages.planning import Request
-    from rehearsal.stages.run_folder import find
     from rehearsal.stages.soaking import SoakRun
 
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    rehearse(
-        Options(
-            Request((), "", ""), conditions["profile"], Timing(conditions["timing"]), keep=True, seed=None
-        )
+    began, started = datetime.now(UTC).isoformat(timespec="seconds"), monotonic()
+    made: list[Path] = []
+    options = Options(
+        Request((), "", ""), conditions["profile"], Timing(conditions["timing"]), keep=True, seed=None
     )
-    found = writing.read(find(root))
-    return SoakRun(
+    try:
+        # Its own folder, not the newest: another run may have begun since.
+        found = writing.read(rehearse(options, made.append).folder)
+    except (Exception, KeyboardInterrupt) as error:
+        broken_off = SoakRun(
+            at=began,
+            **conditions,
+            machine=run_folder.machine(),
+            run=made[0].name if made else "",
+            seed=0,
+            ending=_ending_of(error),
+            seconds=monotonic() - started,
+            findings=(),
+            error=redact(str(error) or type(error).__name__),
+        )
+        return broken_off, error
+    one = SoakRun(
         at=began,
         **conditions,
         machine=found.run.machine,
@@ -109,3 +134,12 @@ def _run(root: Path, conditions: Mapping[str, str]) -> SoakRun:
         seconds=found.run.seconds,
         findings=tuple(f"{one.id} {one.subject}" for one in found.findings()),
     )
+    return one, None
+
+
+def _ending_of(error: BaseException) -> Ending:
+    if isinstance(error, KeyboardInterrupt):
+        return Ending.INTERRUPTED
+    if isinstance(error, ConfigurationError):
+        return Ending.USAGE
+    return Ending.ENVIRONMENT if isinstance(error, EnvironmentNotReadyError) else Ending.ERROR

@@ -31,11 +31,12 @@ class SoakRun:
     profile: str
     timing: str
     machine: str
-    run: str  # the run's folder
+    run: str  # the run's folder; empty when it ended before it had one
     seed: int
     ending: Ending
     seconds: float
     findings: tuple[str, ...]  # check and subject
+    error: str = ""  # what ended it without a report
 
     @property
     def is_try(self) -> bool:
