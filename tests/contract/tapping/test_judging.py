@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal.contract.tapping.explaining import FOLDER, read_explanations
+from rehearsal.contract.tapping.explaining import FOLDER, REASONS, read_explanations
 from rehearsal.contract.tapping.judging import cost_of, unseen_types
 from rehearsal.contract.tapping.records import Record
 from rehearsal.core.events import Level
@@ -225,14 +227,63 @@ def test_explained_dead_letter_is_passed_and_counted(tmp_path: Path) -> None:
     [
         (dead("orders", placed(NEW), "contention"), date(2026, 1, 31)),
         (dead("orders", reserved(NEW)), date(2026, 1, 31)),
-        (dead("orders", placed(NEW)), date(2026, 2, 1)),
     ],
-    ids=["another-reason", "another-type", "expired"],
+    ids=["another-reason", "another-type"],
 )
 def test_explanation_holds_for_nothing_else(tmp_path: Path, planted: Record, today: date) -> None:
     checks = verdict(see([*clean(), planted]), explained=_explained(tmp_path, today))
 
     assert bad(checks) == [("events.dead_letters", "orders", FAIL)]
+
+
+@pytest.mark.parametrize("planted", [[], [dead("orders", placed(NEW))]], ids=["clean", "dead-letter"])
+def test_explanation_that_is_past_its_day_is_found(tmp_path: Path, planted: list[Record]) -> None:
+    checks = verdict(see([*clean(), *planted]), explained=_explained(tmp_path, date(2026, 2, 1)))
+
+    of_topic = [("events.dead_letters", "orders", FAIL)] * len(planted)
+    assert bad(checks) == [("events.dead_letters", "one.toml", FAIL), *of_topic]
+    assert "it ended on 2026-01-31" in checks[0].sentence
+
+
+def test_explanation_that_was_not_needed_in_a_run_is_no_finding(tmp_path: Path) -> None:
+    assert bad(verdict(see(clean()), explained=_explained(tmp_path, date(2026, 1, 31)))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('"orders"', '"order"'), "there is no topic order"),
+        (("com.mambogo.order.placed.v1", "com.mambogo.order.plced.v1"), "there is no type"),
+        (('"handler-failed"', '"handler failed"'), "nothing is given up for 'handler failed'"),
+    ],
+    ids=["topic", "type", "reason"],
+)
+def test_explanation_of_what_there_cannot_be_is_found(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    checks = verdict(see(clean()), explained=_explained(tmp_path, date(2026, 1, 31), change))
+
+    assert bad(checks) == [("events.dead_letters", "one.toml", FAIL)]
+    assert said in checks[0].sentence
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("order.placed.v1", "order.placed.v2"),
+        ('"com.mambogo.order.placed.v1"\nreason = "handler-failed"', '"no event"\nreason = "undecodable"'),
+    ],
+    ids=["unknown-version", "undecodable"],
+)
+def test_explanation_of_what_no_schema_knows_may_be_right(tmp_path: Path, change: tuple[str, str]) -> None:
+    assert bad(verdict(see(clean()), explained=_explained(tmp_path, date(2026, 1, 31), change))) == []
+
+
+def test_reasons_are_those_of_the_services() -> None:
+    source = Path(__file__).parents[3] / "services/chassis/src/mambogo_chassis/events/errors.py"
+    (said,) = re.findall(r"^Reason = Literal\[(.*)\]$", source.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert json.loads(f"[{said}]") == list(REASONS)
 
 
 def test_explanation_that_cannot_be_read_is_invalid(tmp_path: Path) -> None:
@@ -263,7 +314,7 @@ def test_evidence_hides_what_looks_like_a_secret() -> None:
     assert "s3cret" not in one.line()
 
 
-def _explained(root: Path, today: date) -> Any:
+def _explained(root: Path, today: date, change: tuple[str, str] = ("", "")) -> Any:
     (root / FOLDER).mkdir(parents=True)
-    (root / FOLDER / "one.toml").write_text(EXPLANATION, encoding="utf-8")
+    (root / FOLDER / "one.toml").write_text(EXPLANATION.replace(*change, 1), encoding="utf-8")
     return read_explanations(root, today)

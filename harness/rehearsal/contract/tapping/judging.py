@@ -35,7 +35,9 @@ class Ground:
 
 
 def judge(sight: Sight, ground: Ground) -> Iterator[Check]:
-    """Yield every check of what was seen."""
+    """Yield every check of what was seen, and of what explains it."""
+    for name, why in ground.explained.useless(ground.known):
+        yield _useless(name, why, ground)
     if sight.seen is None:
         for kind in CHECKS:
             yield kind.invalid(ALL_TOPICS, f"the tap saw nothing: {sight.why}")
@@ -62,6 +64,18 @@ def cost_of(seen: Seen) -> Notice:
     away = f"; Kafka was away for {seen.away_seconds:.0f} s of it" if seen.away_seconds >= 1 else ""
     did = f" for {seen.records} records, of which {seen.kept} are kept{away}"
     return cost("the tap on Kafka", seen.cpu_seconds, seen.seconds, did)
+
+
+def _useless(name: str, why: str, ground: Ground) -> Check:
+    path = str(FOLDER / name)
+    return DEAD_LETTERS.failed(
+        name,
+        f"{path} explains nothing: {why}",
+        expected=f"what there can be, until a day that is not before {ground.explained.today}",
+        observed=why,
+        reproduce=_REPRODUCE,
+        source=path,
+    )
 
 
 @dataclass(frozen=True, slots=True)
