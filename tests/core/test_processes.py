@@ -73,6 +73,39 @@ def test_output_and_errors_come_back_in_order() -> None:
     assert (done.ok, done.output) == (True, "one\ntwo\nthree\n")
 
 
+def test_log_is_redacted_before_it_is_on_disk(tmp_path: Path) -> None:
+    seen: list[str] = []
+    log = tmp_path / "log"
+
+    def on_line(line: str) -> None:
+        seen.append(f"{line} {log.read_text()}")
+
+    def redaction(text: str) -> str:
+        return text.replace("drawn", "[hidden]")
+
+    script = "printf dra; sleep 0.1; echo wn; printf 'and drawn'"
+    done = run(_shell(script), timeout_seconds=LIMIT_SECONDS, log=log, on_line=on_line, redaction=redaction)
+
+    assert seen[0] == "[hidden] [hidden]\n"
+    assert log.read_text() == done.output == "[hidden]\nand [hidden]"
+
+
+def test_log_that_is_redacted_lacks_no_end_when_the_program_is_broken_off(tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            _shell("printf 'one\nlast words'; sleep 100"),
+            timeout_seconds=LIMIT_SECONDS,
+            log=tmp_path / "log",
+            on_line=interrupt,
+            redaction=str,
+        )
+
+    assert (tmp_path / "log").read_text() == "one\nlast words"
+
+
 def test_lines_are_seen_while_the_program_runs(tmp_path: Path) -> None:
     seen: list[str] = []
     gate = tmp_path / "gate"

@@ -53,6 +53,18 @@ raise SystemExit(tilt.up(["echo"]))
 """
 
 
+_CI = """
+import sys
+from pathlib import Path
+from rehearsal.core.redaction import redact
+from rehearsal.deploy.tilt import Tilt
+program, folder = map(Path, sys.argv[1:])
+environment = {"TILT_PORT": "1", "PATH": "/usr/bin:/bin"}
+tilt = Tilt(program, folder, environment, lambda text: redact(text).replace("drawn", "[hidden]"))
+tilt.ci([], snapshot=folder / "s", log=folder / "log", timeout_seconds=60, on_line=lambda line: None)
+"""
+
+
 def _program(folder: Path, text: str) -> Path:
     path = folder / "tilt"
     path.write_text(text)
@@ -185,6 +197,23 @@ def test_ci_keeps_the_whole_log(tmp_path: Path) -> None:
     assert (
         tmp_path / "log"
     ).read_text() == f"ci --timeout=30s --output-snapshot-on-exit={tmp_path}/s -- echo\n"
+
+
+def test_log_of_a_run_that_is_killed_holds_no_secret(tmp_path: Path) -> None:
+    program = _program(tmp_path, "#!/bin/sh\necho 'redis://:geheim@redis'; echo drawn; sleep 100\n")
+    log = tmp_path / "log"
+    argv = [sys.executable, "-c", _CI, str(program), str(tmp_path)]
+    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(_HARNESS)}) as process:
+        wait_until(
+            "the log",
+            lambda: log.exists() and log.read_text().count("\n") == 2,
+            timeout_seconds=_WAIT_SECONDS,
+            hint="",
+            interval_seconds=0.02,
+        )
+        process.kill()
+
+    assert log.read_text() == "redis://[hidden]@redis\n[hidden]\n"
 
 
 @contextmanager

@@ -134,13 +134,15 @@ class Workshop:
         from rehearsal.deploy import provenance
         from rehearsal.deploy.environment import tilt_environment
         from rehearsal.deploy.tilt import Tilt
+        from rehearsal.stages.artefacts import Secrets
 
         for name in _BUILD_BASES:
             self.supplies.image(name)
         provenance.forget(self.paths.state)
         self.prepare()
         environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
-        return Tilt(self.supplies.tool("tilt"), self.paths.root, environment)
+        secrets = Secrets(self.paths.state)
+        return Tilt(self.supplies.tool("tilt"), self.paths.root, environment, secrets)
 
     def renderer(self) -> Renderer:
         """Return what renders the manifests of this checkout."""

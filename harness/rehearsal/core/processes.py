@@ -70,11 +70,12 @@ def run(
     stdin: bytes | Path | None = None,
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
+    redaction: Callable[[str], str] | None = None,
 ) -> Completed:
     """Run a program to its end and return what it said.
 
     `env` replaces the environment. `on_line` sees each line of output without its line end. `log` is
-    appended to. `stdin` is bytes or a file to read.
+    appended to, line by line through `redaction` if there is one. `stdin` is bytes or a file to read.
 
     The end of its output is part of the end of a program: one that leaves something behind that still holds
     its output has not ended.
@@ -85,7 +86,7 @@ def run(
     started = monotonic()
     process = _start(argv, env=env, cwd=cwd, stdin=stdin)
     with _sink(log) as sink:
-        output = _Output(sink, on_line)
+        output = _Output(sink, on_line, redaction)
         try:
             _feed(process, stdin)
             _read(process, output, started + timeout_seconds)
@@ -96,6 +97,7 @@ def run(
             returncode = None
         except BaseException:
             end_group(process)
+            output.break_off()
             raise
         finally:
             if process.stdout:
@@ -189,9 +191,15 @@ def _feed(process: subprocess.Popen[bytes], stdin: bytes | Path | None) -> None:
 class _Output:
     """Cuts what a program says into lines, for the log, the tail and the listener."""
 
-    def __init__(self, sink: IO[bytes] | None, on_line: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        sink: IO[bytes] | None,
+        on_line: Callable[[str], None] | None,
+        redaction: Callable[[str], str] | None = None,
+    ) -> None:
         self._sink = sink
         self._on_line = on_line
+        self._redaction = redaction
         self._lines: deque[str] = deque(maxlen=_TAIL_LINES if sink else None)
         self._rest = b""
 
@@ -202,9 +210,8 @@ class _Output:
 
     def take(self, chunk: bytes) -> None:
         """Take the next piece of output."""
-        if self._sink is not None:
-            self._sink.write(chunk)
-            self._sink.flush()
+        if self._redaction is None:
+            self._keep(chunk)
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         for raw in whole:
             self._line(raw + b"\n")
@@ -217,8 +224,21 @@ class _Output:
         if raw:
             self._line(raw)
 
+    def break_off(self) -> None:
+        """Keep what is left without a line end; nobody listens any more."""
+        self._on_line = None
+        self.end()
+
+    def _keep(self, raw: bytes) -> None:
+        if self._sink is not None:
+            self._sink.write(raw)
+            self._sink.flush()
+
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace")
+        if self._redaction is not None:
+            line = self._redaction(line)
+            self._keep(line.encode())
         self._lines.append(line)
         if self._on_line is not None:
             self._on_line(line.rstrip("\r\n"))

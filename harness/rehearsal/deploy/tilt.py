@@ -18,6 +18,7 @@ from typing import Protocol
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.processes import die_with_parent, run
+from rehearsal.core.redaction import redact
 from rehearsal.core.verdicts import ExitCode
 
 _PROBE_SECONDS = 2.0
@@ -59,6 +60,8 @@ class Tilt:
     program: Path
     root: Path  # the checkout, with the Tiltfile
     environment: Mapping[str, str]
+    # Its log may be in a folder that is shared, and a run that is killed cannot mend it afterwards.
+    redaction: Callable[[str], str] = redact
 
     def ci(
         self,
@@ -87,6 +90,7 @@ class Tilt:
             cwd=self.root,
             on_line=on_line,
             check=False,
+            redaction=self.redaction,
         )
         return CiEnd(ended.returncode, ended.seconds, ended.output)
 
