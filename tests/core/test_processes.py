@@ -94,9 +94,11 @@ def test_log_that_is_redacted_lacks_no_end_when_the_program_is_broken_off(tmp_pa
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
 
+    # In one write, which a pipe hands on as a whole.
+    script = "import os, signal; os.write(1, b'one\\nlast words'); signal.pause()"
     with pytest.raises(KeyboardInterrupt):
         run(
-            _shell("printf 'one\nlast words'; sleep 100"),
+            [sys.executable, "-c", script],
             timeout_seconds=LIMIT_SECONDS,
             log=tmp_path / "log",
             on_line=interrupt,
