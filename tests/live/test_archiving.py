@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from rehearsal.chaos.postgres import Postgres
@@ -23,34 +24,39 @@ def database() -> Iterator[Postgres]:
         yield postgres_of(shop)
 
 
-def _counts(database: Postgres) -> tuple[int, int]:
-    """Return how many segments were archived, and how often that failed."""
-    (line,) = database.ask(_SUPERUSER, "SELECT archived_count, failed_count FROM pg_stat_archiver")
-    archived, failed = line.split("|")
-    return int(archived), int(failed)
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What the server says about its archiving."""
+
+    segments: int
+    failures: int
+    last: str
 
 
-def _beyond(database: Postgres, count: int) -> Callable[[], int]:
-    def probe() -> int:
-        archived, failed = _counts(database)
-        if archived <= count:
-            raise NotYet(f"{archived} segments, {failed} failures")
-        return failed
-
-    return probe
+def _archived(database: Postgres) -> Archived:
+    columns = "archived_count, failed_count, last_archived_wal"
+    (line,) = database.ask(_SUPERUSER, f"SELECT {columns} FROM pg_stat_archiver")  # noqa: S608 - a constant
+    segments, failures, last = line.split("|")
+    return Archived(int(segments), int(failures), last)
 
 
 def test_a_segment_that_is_full_is_archived(database: Postgres) -> None:
-    archived, failed = _counts(database)
+    before = _archived(database)
     # Something to switch from: a segment without a record in it is not ended.
     database.ask(_SUPERUSER, "SELECT pg_logical_emit_message(false, 'rehearsal', 'a record')")
     (segment,) = database.ask(_SUPERUSER, "SELECT pg_walfile_name(pg_switch_wal())")
-    failed_since = wait_until(
-        f"an archived segment after {segment}",
-        _beyond(database, archived),
+
+    def probe() -> Archived:
+        now = _archived(database)
+        if now.last < segment:
+            raise NotYet(str(now))
+        return now
+
+    after = wait_until(
+        f"segment {segment} in the archive",
+        probe,
         timeout_seconds=_ARCHIVE_SECONDS,
-        hint="`kubectl logs -n mambogo-managed postgres-0` says why it fails.",
+        hint="`kubectl logs -n mambogo-managed postgres-0` says why it is not.",
     )
-    assert failed_since == failed
-    (last,) = database.ask(_SUPERUSER, "SELECT last_archived_wal FROM pg_stat_archiver")
-    assert last >= segment
+    assert after.segments > before.segments
+    assert after.failures == before.failures

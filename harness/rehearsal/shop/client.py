@@ -107,6 +107,10 @@ class HttpShop:
         query = {"category": category, "limit": str(_PAGE)} | ({"cursor": cursor} if cursor else {})
         return await self._ask("GET", "/api/products", params=query)
 
+    async def search(self, text: str) -> Answer:
+        """Get products for sale that have each word of a text in name, SKU or category."""
+        return await self._ask("GET", "/api/products", params={"q": text, "limit": str(_PAGE)})
+
     async def payments_of(self, user: str, order_id: str) -> Answer:
         """Get the payments of an order."""
         return await self._as(user, "GET", "/api/payments", params={"order_id": order_id})

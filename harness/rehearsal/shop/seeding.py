@@ -1,12 +1,13 @@
-"""Goods in the shop: the same products whenever it is run, only what is missing is added.
+"""Goods in the shop: after it so many are for sale, with stock, the same whenever it is run; what is there stays.
 
-A product is known by its SKU, so that a second run, or one that was cut off, makes no second one. Products of
-a run's own are `stocking`'s.
+A product is known by its SKU, so that a second run, one that was cut off, and one beside it make no second one.
+One that was discontinued stays so, because somebody decided it, and keeps its SKU, which is taken for ever: a
+successor is made, `SEED-0003-2`. Products of a run's own are `stocking`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -18,13 +19,22 @@ _UNITS = 1_000_000  # nobody sells a seeded product out by the way
 _THINGS = ("Tent", "Sleeping bag", "Stove", "Lamp", "Rope", "Backpack", "Map", "Kettle", "Hammock", "Axe")
 _CHEAPEST_MINOR = 499
 _STEP_MINOR = 100
+_SKU_TAKEN = 409  # the only conflict that a new product can have
+_SKU_PARTS = 2  # `SEED` and the number; a third is a successor's
+_MOST_GENERATIONS = 100  # arbitrary; a shop that takes no SKU at all must not be asked for ever
+_SERVER_ERRORS = 500
+_DOWN_HINT = "`kubectl get pods -A` shows which service is down; `rehearsal up --ci` mends it."
+_REFUSED_HINT = "It is up and refuses: `rehearsal logs product-service --since 5m` and inventory-service's say why."
 
 
 class Warehouse(Protocol):
     """The part of the shop that is needed here."""
 
     async def products(self, category: str, cursor: str = "") -> Answer:
-        """Get a page of a category's products."""
+        """Get a page of a category's products that are for sale, the newest first."""
+
+    async def search(self, text: str) -> Answer:
+        """Get products for sale that have each word of a text in name, SKU or category."""
 
     async def create_product(self, product: NewProduct) -> Answer:
         """Add a product to the catalogue."""
@@ -48,44 +58,74 @@ def product(number: int) -> NewProduct:
     return NewProduct(f"SEED-{number:04d}", f"{thing} {number}", price, category=CATEGORY)
 
 
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    product_id: str
+    is_new: bool
+
+
 async def seed(shop: Warehouse, count: int) -> Seeded:
-    """See to it that the first `count` products are there, with stock.
+    """See to it that the first `count` products are for sale, with stock.
 
     Raises EnvironmentNotReadyError with the shop's answer when it refuses one.
     """
-    known = await _known(shop)
-    # A run that was cut off may have left the last one without stock; giving it again changes nothing.
-    newest = max(known, default="")
+    known, newest = await _known(shop)
     ids: list[str] = []
+    added = 0
     for number in range(1, count + 1):
         wanted = product(number)
-        product_id = known.get(wanted.sku) or await _made(shop, wanted)
-        if wanted.sku not in known or wanted.sku == newest:
+        product_id = known.get(wanted.sku)
+        if product_id is None:
+            offered = await _offered(shop, wanted)
+            product_id, added = offered.product_id, added + offered.is_new
+        # A run that was cut off may have left the last one without stock, one beside this may not have given
+        # it yet; giving it again changes nothing.
+        if wanted.sku not in known or product_id == newest:
             _taken(await shop.set_stock(product_id, _UNITS), f"the stock of {wanted.sku}")
         ids.append(product_id)
-    return Seeded(tuple(ids), sum(product(number).sku not in known for number in range(1, count + 1)))
+    return Seeded(tuple(ids), added)
 
 
-async def _made(shop: Warehouse, wanted: NewProduct) -> str:
-    return str(_taken(await shop.create_product(wanted), wanted.sku).body["id"])
+async def _offered(shop: Warehouse, wanted: NewProduct) -> _Offered:
+    """Make a product, or find who was quicker; where its SKU is lost to a discontinued one, a successor."""
+    generation, sku = 1, wanted.sku
+    answer = await shop.create_product(wanted)
+    while answer.status == _SKU_TAKEN and generation < _MOST_GENERATIONS:
+        if product_id := await _for_sale(shop, sku):
+            return _Offered(product_id, is_new=False)
+        generation += 1
+        sku = f"{wanted.sku}-{generation}"
+        answer = await shop.create_product(replace(wanted, sku=sku))
+    return _Offered(str(_taken(answer, sku).body["id"]), is_new=True)
 
 
-async def _known(shop: Warehouse) -> dict[str, str]:
+async def _for_sale(shop: Warehouse, sku: str) -> str:
+    """Return the id of the product that is sold under a SKU; empty when none is."""
+    found = _taken(await shop.search(sku), f"the question for {sku}").body["items"]
+    # Words are found by how they begin, so others may be among them.
+    return next((str(one["id"]) for one in found if one["sku"] == sku), "")
+
+
+async def _known(shop: Warehouse) -> tuple[dict[str, str], str]:
+    """Return ids by the SKU that each began with, and the id of the newest of all."""
     found: dict[str, str] = {}
-    cursor = ""
+    newest = cursor = ""
     while True:
         page = _taken(await shop.products(CATEGORY, cursor), "the question for its products")
-        found.update({str(one["sku"]): str(one["id"]) for one in page.body["items"]})
+        for one in page.body["items"]:
+            newest = newest or str(one["id"])
+            found["-".join(str(one["sku"]).split("-")[:_SKU_PARTS])] = str(one["id"])
         cursor = str(page.body.get("next_cursor") or "")
         if not cursor:
-            return found
+            return found, newest
 
 
 def _taken(answer: Answer, what: str) -> Answer:
     if answer.kind is not Kind.OK:
+        refused = answer.status is not None and answer.status < _SERVER_ERRORS
         raise EnvironmentNotReadyError(
             "SHOP_NOT_SEEDED",
             f"the shop does not take {what}: {answer}",
-            hint="`kubectl get pods -A` shows which service is down; `rehearsal up --ci` mends it.",
+            hint=_REFUSED_HINT if refused else _DOWN_HINT,
         )
     return answer
