@@ -49,6 +49,7 @@ class Upstream:
     """Stands where the gateway does; answers by path what it was told to."""
 
     host: str
+    # A value of several lines is as many fields of that name.
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
@@ -80,8 +81,9 @@ class Upstream:
                 # Says how often this path was asked for: a kept answer says an old number.
                 body = b"" if status == 304 else str(len(upstream.asked(self.path))).encode()
                 self.send_response(status)
-                for name, value in fields.items():
-                    self.send_header(name, value)
+                for name, values in fields.items():
+                    for value in values.splitlines() or [""]:
+                        self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if self.command != "HEAD":

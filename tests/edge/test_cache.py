@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rehearsal.core.waiting import NotYet, wait_until
 
 from tests.edge.bench import PURGE_KEY, Edge
 
@@ -58,7 +59,12 @@ def test_head_is_answered_from_what_get_has_kept(edge: Edge, path: str) -> None:
         {"Cache-Control": "public, max-age=0"},
         {"Cache-Control": _KEPT, "Set-Cookie": "session=1"},
         {"Cache-Control": _KEPT, "Vary": "Accept-Language"},
+        {"Cache-Control": _KEPT, "Vary": "Accept-Encoding"},
         {"Cache-Control": _KEPT, "Vary": "Accept-Encoding, Cookie"},
+        {"Cache-Control": _KEPT, "Vary": "Accept-Encoding\nOrigin"},
+        {"Cache-Control": _KEPT, "Vary": "Accept-Encoding\nOrigin\nAccept-Encoding"},
+        {"Cache-Control": f"{_KEPT}\nprivate"},
+        {"Cache-Control": f"private\n{_KEPT}"},
         {"Cache-Control": _KEPT, "Vary": "*"},
         {"X-Accel-Expires": "60"},
         {"Expires": "Thu, 01 Jan 1970 00:00:00 GMT"},
@@ -81,11 +87,17 @@ def test_a_shared_cache_s_own_lifetime_comes_first(edge: Edge, path: str) -> Non
     assert [edge.cache_of(path) for _ in range(2)] == ["MISS", "HIT"]
 
 
-def test_answers_that_vary_by_coding_alone_are_one(edge: Edge, path: str) -> None:
-    edge.upstream.answer(path, Cache_Control=_KEPT, Vary="Accept-Encoding")
+def test_only_the_identity_coding_is_asked_for(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, Cache_Control=_KEPT)
     codings = ("gzip", "br", "identity")
     assert [edge.cache_of(path, Accept_Encoding=coding) for coding in codings] == ["MISS", "HIT", "HIT"]
     assert "accept-encoding" not in edge.upstream.asked(path)[0].headers
+
+
+def test_what_varies_behind_an_empty_line_is_kept_apart(edge: Edge, path: str) -> None:
+    edge.upstream.answers[path] = 200, {"Cache-Control": _KEPT, "Vary": "\nOrigin"}
+    origins = ("https://one.test", "https://two.test", "https://one.test")
+    assert [edge.ask(path, Origin=origin).text for origin in origins] == ["1", "2", "1"]
 
 
 @pytest.mark.parametrize("field", ["Authorization", "Cookie"])
@@ -146,6 +158,71 @@ def test_without_leave_an_error_is_an_error(edge: Edge, path: str) -> None:
     edge.ask(path)
     edge.upstream.answer(path, 503)
     assert edge.await_cache(path, "PASS").status_code == 503
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_error_is_asked_for_once_and_given_as_it_came(edge: Edge, path: str, status: int) -> None:
+    edge.upstream.answer(path, status, Retry_After="7", Content_Type="application/problem+json")
+    answer = edge.ask(path)
+    assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (status, "1", "7")
+    assert (answer.headers["Content-Type"], answer.headers["X-Cache"]) == ("application/problem+json", "PASS")
+    assert len(edge.upstream.asked(path)) == 1
+
+
+def test_an_error_that_came_instead_of_a_new_answer_is_asked_for_once(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, Cache_Control="public, max-age=1")
+    edge.ask(path)
+    edge.upstream.answer(path, 503)
+    # What is asked before it has expired is a HIT and reaches nobody.
+    assert edge.await_cache(path, "PASS").text == "2"
+    assert len(edge.upstream.asked(path)) == 2
+
+
+def test_an_error_is_nobody_else_s(edge: Edge, path: str) -> None:
+    # Whatever it says about itself.
+    edge.upstream.answer(path, 503, Cache_Control=_KEPT)
+    assert [edge.ask(path).text for _ in range(3)] == ["1", "2", "3"]
+    edge.upstream.answer(path)
+    assert edge.ask(path).status_code == 200
+
+
+def test_an_error_is_not_taken_from_another_s_question(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, 503)
+    questions = ("known", "known")
+    assert [edge.ask(path, X_Edge_Question=question).text for question in questions] == ["1", "2"]
+    assert [one.headers.get("x-edge-question") for one in edge.upstream.asked(path)] == [None, None]
+
+
+def test_a_long_error_is_given_whole(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, 503, X_Padding="x" * 3000)
+    answer = edge.ask(path)
+    assert (answer.status_code, answer.text, len(answer.headers["X-Padding"])) == (503, "1", 3000)
+    assert len(edge.upstream.asked(path)) == 1
+
+
+def test_an_error_says_its_own_request_s_id(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, 503, X_Request_Id="of-this-one")
+    assert edge.ask(path).headers["X-Request-Id"] == "of-this-one"
+
+
+def test_head_is_told_an_error_without_its_content(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, 503, X_Request_Id="of-this-one")
+    answer = edge.ask(path, "HEAD")
+    assert (answer.status_code, answer.text, answer.headers["X-Request-Id"]) == (503, "", "of-this-one")
+
+
+def test_a_kept_answer_says_when_it_was_made(edge: Edge, path: str) -> None:
+    edge.upstream.answer(path, Cache_Control=_KEPT)
+    made = edge.ask(path).headers["Date"]
+
+    def probe() -> str:
+        now = str(edge.ask(f"{path}/other").headers["Date"])
+        if now == made:
+            raise NotYet(now)
+        return now
+
+    wait_until("another second", probe, timeout_seconds=10, hint="Does its clock stand still?")
+    assert (edge.cache_of(path), edge.ask(path).headers["Date"]) == ("HIT", made)
 
 
 def test_who_had_no_time_is_not_asked_again(edge: Edge, path: str) -> None:
