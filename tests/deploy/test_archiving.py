@@ -1,6 +1,6 @@
 """PostgreSQL's archive command, word for word from the manifest, by a shell, in a folder of the test's own.
 
-A segment is offered again and again until the command succeeds: whatever a crash leaves behind must not stop it.
+A segment is offered again and again until the command succeeds: what a crash leaves behind must not stop it.
 """
 
 from __future__ import annotations

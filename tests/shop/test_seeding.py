@@ -135,7 +135,7 @@ def test_a_successor_that_was_left_without_stock_gets_it() -> None:
 def test_two_at_once_make_each_product_once() -> None:
     shop = FakeWarehouse()
 
-    async def both() -> list[Seeded]:
+    async def both() -> tuple[Seeded, Seeded]:
         return await asyncio.gather(seed(shop, 8), seed(shop, 8))
 
     one, other = asyncio.run(both())

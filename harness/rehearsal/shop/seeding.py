@@ -1,8 +1,8 @@
-"""Goods in the shop: after it so many are for sale, with stock, the same whenever it is run; what is there stays.
+"""Goods in the shop: so many for sale, with stock, the same whenever it is run; what is there stays.
 
-A product is known by its SKU, so that a second run, one that was cut off, and one beside it make no second one.
-One that was discontinued stays so, because somebody decided it, and keeps its SKU, which is taken for ever: a
-successor is made, `SEED-0003-2`. Products of a run's own are `stocking`'s.
+A product is known by its SKU, so that a second run, one that was cut off, and one beside it make no second
+one. One that was discontinued stays so, because somebody decided it, and keeps its SKU, which is taken for
+ever: a successor is made, `SEED-0003-2`. Products of a run's own are `stocking`'s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SKU_PARTS = 2  # `SEED` and the number; a third is a successor's
 _MOST_GENERATIONS = 100  # arbitrary; a shop that takes no SKU at all must not be asked for ever
 _SERVER_ERRORS = 500
 _DOWN_HINT = "`kubectl get pods -A` shows which service is down; `rehearsal up --ci` mends it."
-_REFUSED_HINT = "It is up and refuses: `rehearsal logs product-service --since 5m` and inventory-service's say why."
+_REFUSED_HINT = "It is up and refuses: `rehearsal logs product-service`, or inventory-service, may say why."
 
 
 class Warehouse(Protocol):
