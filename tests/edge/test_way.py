@@ -69,4 +69,5 @@ def test_the_log_says_neither_query_nor_credentials(edge: Edge, path: str) -> No
 
     line = wait_until("its line in the log", probe, timeout_seconds=60.0, hint="`docker logs` of the cache")
     assert json.loads(line)["cache"] == "PASS"
+    assert 0 <= float(json.loads(line)["upstream_seconds"]) <= json.loads(line)["duration_seconds"]
     assert "unsaid" not in line

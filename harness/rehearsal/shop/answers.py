@@ -33,6 +33,7 @@ class Answer:
     body: Mapping[str, Any] = field(default_factory=dict)
     pod: str = ""  # who served it
     cache: str = ""  # what the edge says about it: HIT, MISS, ...
+    request_id: str = ""  # by which the shop's logs know it; none of what the edge had kept
     error: str = ""  # why there is no status
     retry_after_seconds: float = 0.0
 

@@ -136,6 +136,7 @@ class HttpShop:
             _body(text),
             answer.headers.get("X-Served-By", ""),
             cache=answer.headers.get("X-Cache", ""),
+            request_id=answer.headers.get("X-Request-Id", ""),
             retry_after_seconds=_seconds(answer.headers.get("Retry-After", "")),
         )
 

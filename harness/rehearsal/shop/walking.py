@@ -1,6 +1,7 @@
 """One order through the whole shop, hop by hop, as a person would try it.
 
-Times of the hops inside of the shop are those of its own history; everything else is measured here.
+Times of the hops inside of the shop are those of its own history; everything else is measured here, from
+outside: how it divides is in the shop's logs, under the request's id.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Hop:
     seconds: float
     said: str
     good: bool = True
+    cache: str = ""  # what the edge said about it
+    request_id: str = ""  # empty for what was no request, and for what the edge had kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ def _hop(what: str, seconds: float, answer: Answer, said: str = "") -> Hop:
         )
     by = f", served by {answer.pod}" if answer.pod else ""
     cache = f", cache {answer.cache}" if answer.cache else ""
-    return Hop(what, seconds, (said or str(answer)) + by + cache, answer.kind is Kind.OK)
+    said = (said or str(answer)) + by + cache
+    return Hop(what, seconds, said, answer.kind is Kind.OK, answer.cache, answer.request_id)
 
 
 def _history(order: Answer) -> list[tuple[str, datetime]]:
