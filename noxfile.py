@@ -181,9 +181,10 @@ def tests(session: nox.Session, suite: str) -> None:
 
 @nox.session(default=False)
 def cluster_tests(session: nox.Session) -> None:
-    """Test the project's own cluster, which `nox -s up` brought up."""
+    """Test the project's own cluster, which `nox -s up` brought up, and the Tiltfile by its Tilt."""
     install(session, "test")
-    session.run("pytest", "tests/live", "-m", "cluster and not pipeline and not killed", *session.posargs)
+    wanted = "cluster and not pipeline and not killed"
+    session.run("pytest", "tests/live", "tests/deploy", "-m", wanted, *session.posargs)
 
 
 @nox.session(default=False)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,15 @@ _ROOT = Path(__file__).parents[2]
 _READ_BY_TILT = ("Tiltfile", "tilt", "rehearsal.toml", "services", "k8s", "images", "kind")
 _CACHES = shutil.ignore_patterns(".*", "__pycache__", "tests", "bench")
 _EVALUATION_SECONDS = 100  # a second, on a machine with nothing else to do
+
+
+@cache
+def _tilt() -> Path:
+    """The project's own Tilt, whatever PATH has."""
+    supplies = make_supplies(
+        paths.for_checkout(_ROOT), catalogue.load(_ROOT), emit=lambda event: None, docker=None
+    )
+    return supplies.tool("tilt")
 
 
 class Registry(BaseHTTPRequestHandler):
@@ -82,11 +92,8 @@ class Checkout:
         self.kubeconfig.write_text(yaml.safe_dump(content))
 
     def evaluate(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        program = shutil.which("tilt")
-        if program is None:
-            pytest.fail('no tilt on PATH: run `eval "$(rehearsal env)"` first')
         return subprocess.run(
-            [program, "alpha", "tiltfile-result", *(["--", *arguments] if arguments else [])],
+            [str(_tilt()), "alpha", "tiltfile-result", *(["--", *arguments] if arguments else [])],
             cwd=self.folder,
             env={
                 **os.environ,
@@ -197,10 +204,9 @@ def test_an_unknown_resource_is_refused(checkout: Checkout) -> None:
 def test_no_python_that_reads_toml_is_refused_with_the_cure(checkout: Checkout, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name in ("sh", "tilt"):
-        program = shutil.which(name)
-        assert program is not None
-        (programs / name).symlink_to(program)
+    shell = shutil.which("sh")
+    assert shell is not None
+    (programs / "sh").symlink_to(shell)
     refusal = checkout.refusal(PATH=str(programs), REHEARSAL_PYTHON="")
     assert "No Python 3.11 or later on PATH" in refusal
 
