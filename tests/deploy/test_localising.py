@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from rehearsal.core.catalogue import load
 from rehearsal.deploy.certificates import Certificate
 from rehearsal.deploy.credentials import Credentials, secret_manifests
 from rehearsal.deploy.localising import Locality, localise
 from rehearsal.deploy.manifests import containers
 
-from tests.deploy.base import IMAGES, LOCAL, ROOT, base_objects, local_objects
+from tests.deploy.base import IMAGES, LOCAL, ROOT, base_objects, local_objects, rendered
 
 CATALOGUE = load(ROOT)
 HERE = localise(local_objects(), Locality.of(CATALOGUE, IMAGES))
@@ -32,6 +33,13 @@ def test_no_start_asks_the_registry_for_what_is_there() -> None:
 
 def test_no_secret_is_deployed_by_tilt() -> None:
     assert [one for one in HERE if one["kind"] == "Secret"] == []
+
+
+@pytest.mark.parametrize("profile", sorted(CATALOGUE.profiles))
+def test_no_volume_goes_when_tilt_takes_down_what_it_applied(profile: str) -> None:
+    claimed = [one["metadata"] for one in rendered(profile) if one["kind"] == "PersistentVolumeClaim"]
+    assert claimed
+    assert {one.get("annotations", {}).get("tilt.dev/down-policy") for one in claimed} == {"keep"}
 
 
 def test_node_ports_come_from_the_catalogue() -> None:

@@ -1,4 +1,4 @@
-"""What differs on a machine of one's own besides sizes: images, ports, secrets. Pure."""
+"""What differs on a machine of one's own besides sizes: images, ports, secrets, volumes that stay. Pure."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ SUPPLIED = {
 }
 # Those that not every machine can have; what runs them is in a folder of its own, and left out elsewhere.
 OPTIONAL = {"rehearsal/grafana": "grafana"}
+_DOWN_POLICY = "tilt.dev/down-policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ def localise(objects: Sequence[Manifest], here: Locality) -> list[Manifest]:
             container["image"] = here.images[supply]
         # Tags here say the content; asking the registry again at each start gains nothing.
         container["imagePullPolicy"] = "IfNotPresent"
+    for one in local:
+        if one["kind"] == "PersistentVolumeClaim":
+            # Else `tilt down` takes the data with it: the storage class removes what nobody claims.
+            one["metadata"].setdefault("annotations", {})[_DOWN_POLICY] = "keep"
     for (service, name), number in here.node_ports.items():
         ports = named(local, "Service", service)["spec"]["ports"]
         next(port for port in ports if port["name"] == name)["nodePort"] = number
