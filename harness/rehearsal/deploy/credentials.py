@@ -11,15 +11,12 @@ import secrets
 from base64 import b64encode
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.deploy.manifests import PRODUCTION, Manifest
 from rehearsal.deploy.monitoring import MONITORING
 from rehearsal.deploy.private_files import write_private
-
-if TYPE_CHECKING:
-    from rehearsal.deploy.certificates import Certificate
 
 FILE_NAME = "credentials.json"
 MANAGED = "mambogo-managed"
@@ -48,6 +45,24 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "Credentials(...)"
+
+
+class Pair(Protocol):
+    """A certificate and its key, as PEM."""
+
+    @property
+    def certificate(self) -> str:
+        """The certificate."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoPair:
+    certificate: str = ""
+    key: str = ""
 
 
 def keep(folder: Path) -> Credentials:
@@ -85,7 +100,14 @@ def _damaged(path: Path, why: str) -> ConfigurationError:
     )
 
 
-def secret_manifests(of: Credentials, edge: Certificate) -> list[Manifest]:
+def secret_names() -> frozenset[tuple[str, str]]:
+    """Return namespace and name of every Secret that is made, without any value."""
+    nothing = Credentials(*("" for _ in fields(Credentials)))
+    made = (one["metadata"] for one in secret_manifests(nothing, _NoPair()))
+    return frozenset((one["namespace"], one["name"]) for one in made)
+
+
+def secret_manifests(of: Credentials, edge: Pair) -> list[Manifest]:
     """Return the Secrets that hold the credentials, and the edge's certificate."""
     roles = {
         "orders": of.orders_password,

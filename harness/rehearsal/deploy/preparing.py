@@ -52,8 +52,9 @@ class Preparation:
 
     def run(self, renderer: Rendering, profile: str) -> None:
         """Push images, then apply the profile's namespaces, the first volumes' claims and the Secrets."""
-        push_missing(renderer.references(), self.registry, self.emit)
+        # First: a manifest that is not well is said before anything is pushed.
         objects = renderer.render(profile)
+        push_missing(renderer.references(), self.registry, self.emit)
         with step(self.emit, "secrets", f"credentials in {self.state / credentials.FILE_NAME}"):
             for one in objects:
                 if one["kind"] == "Namespace":
