@@ -101,7 +101,7 @@ def bring_up(
     if profile:
         shop.catalogue.profile(profile)  # a wrong name is said before anything is built
     ensure_inotify(shop.catalogue.limits, shop.emit)
-    require_machine(shop.catalogue, shop.paths)
+    require_machine(shop.catalogue, shop.paths, profile or shop.profile)
     kind_program = shop.supplies.tool("kind")
     shop.supplies.tool("kubectl")
     node, registry = node_image(shop, stack=stack), shop.supplies.image("registry")

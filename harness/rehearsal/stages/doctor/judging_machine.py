@@ -8,10 +8,10 @@ from rehearsal.stages.doctor.facts import DiskFacts, MachineFacts, Option
 from rehearsal.stages.doctor.rows import Row, Status
 from rehearsal.supply.inotify import sysctl_command, too_low
 
-_GIB = 1 << 30
+GIB = 1 << 30
 # Measured with the whole stack on one node: 3.2 GiB in all; the rest is for builds and the harness. The sizes
-# of the larger profiles are estimates from their replica counts.
-_NEEDED_MEMORY_GIB = {"light": 4.0, "standard": 8.0, "full": 12.0}
+# of the larger profiles are estimates from their replica counts. One that is not among them is not judged.
+NEEDED_MEMORY_GIB = {"light": 4.0, "standard": 8.0, "full": 12.0}
 _MIN_CORES = 2  # on one core the load generator and the system under test take turns
 _ENOUGH_FILES = 65_536  # what a broker or a proxy opens under load, with room
 _MIN_FILES = 4_096  # below it the API server and containerd run out
@@ -53,15 +53,15 @@ def cores(facts: MachineFacts) -> Row:
 
 def memory(facts: MachineFacts) -> Row:
     """Judge memory against what each profile needs."""
-    total = facts.memory_total_bytes / _GIB
-    too_big = tuple(name for name, needed in _NEEDED_MEMORY_GIB.items() if total < needed)
-    summary = f"{total:.1f} GiB, {facts.memory_available_bytes / _GIB:.1f} GiB free"
+    total = facts.memory_total_bytes / GIB
+    too_big = tuple(name for name, needed in NEEDED_MEMORY_GIB.items() if total < needed)
+    summary = f"{total:.1f} GiB, {facts.memory_available_bytes / GIB:.1f} GiB free"
     measured = {
         "total_bytes": facts.memory_total_bytes,
         "available_bytes": facts.memory_available_bytes,
     }
     if "light" in too_big:
-        needed = _NEEDED_MEMORY_GIB["light"]
+        needed = NEEDED_MEMORY_GIB["light"]
         return Row(
             "memory",
             "Memory",
@@ -77,7 +77,7 @@ def memory(facts: MachineFacts) -> Row:
             "Memory",
             Status.LIMIT,
             f"{summary}; too little for profile {' and '.join(too_big)}",
-            explanation="Pods would be killed for memory by the host, not by their own limits.",
+            explanation="`up` refuses those: the host would kill pods for memory, not their own limits.",
             measured=measured,
             excludes=tuple(f"profile.{name}" for name in too_big),
         )
@@ -93,7 +93,7 @@ def swap(facts: MachineFacts) -> Row:
         "swap",
         "Swap",
         Status.LIMIT,
-        f"{facts.swap_total_bytes / _GIB:.1f} GiB",
+        f"{facts.swap_total_bytes / GIB:.1f} GiB",
         explanation="A container at its memory limit may swap instead of being killed: `sudo swapoff -a`.",
         measured=measured,
         excludes=("oom-kill",),
@@ -108,14 +108,14 @@ def disks(facts: MachineFacts) -> Iterator[Row]:
 
 def judge_disk(disk: DiskFacts, needed_gib: float) -> Row:
     """Judge whether a file system has room for a cluster."""
-    free = disk.free_bytes / _GIB
+    free = disk.free_bytes / GIB
     enough = free >= needed_gib
     roles = ", ".join(disk.roles)
     return Row(
         f"disk.{disk.roles[0]}",
         f"Disk ({roles})",
         Status.OK if enough else Status.BLOCKER,
-        f"{free:.1f} GiB free of {disk.total_bytes / _GIB:.0f}, {needed_gib:g} needed",
+        f"{free:.1f} GiB free of {disk.total_bytes / GIB:.0f}, {needed_gib:g} needed",
         explanation="" if enough else "The kubelet evicts pods and removes images on a full disk.",
         cure="" if enough else f"Free space at {disk.path}: `rehearsal supply prune`, `docker system df`",
         measured={
