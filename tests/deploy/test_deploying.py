@@ -99,7 +99,7 @@ def test_a_replica_that_never_comes_fails(tmp_path: Path) -> None:
 def test_a_failed_one_is_described_with_reason_log_and_last_lines(tmp_path: Path) -> None:
     deployment = _deployment(tmp_path, FakeTilt("pull-failed.json", exit_code=1), FakeApi(0, most=0))
     text = describe(deployment.run([]), deployment.log)
-    assert text.startswith("FAIL: 0 of 1 resources are well\n\necho: ErrImagePull")
+    assert text.startswith("FAIL: echo; 0 of 1 resources are well\n\necho: ErrImagePull")
     assert "  | [event: pod rehearsal-echo/echo-" in text
     assert text.endswith(f"The whole log: {deployment.log}")
 

@@ -49,6 +49,41 @@ def test_a_resource_that_was_not_ready_in_time_fails() -> None:
     assert result.resources[0].reason == "not ready in time: update ok, runtime pending"
 
 
+def test_one_error_is_one_failure_and_the_rest_was_not_reached() -> None:
+    red = replace(_ECHO, name="orders", runtime="error", error="CrashLoopBackOff")
+    held = replace(_ECHO, name="cart", update="pending", runtime="pending", waits_for=("orders",))
+    later = replace(_ECHO, name="cdn", update="pending", runtime="pending")
+    starting = replace(_ECHO, name="keycloak", runtime="pending")
+    result = judge(1, _snapshot(held, _ECHO, red, later, starting), [])
+    assert result.verdict is Verdict.FAIL
+    assert [(one.name, one.verdict, one.reason) for one in result.resources] == [
+        ("cart", Verdict.INVALID, "not reached: it waits for orders"),
+        ("echo", Verdict.PASS, ""),
+        ("orders", Verdict.FAIL, "CrashLoopBackOff"),
+        ("cdn", Verdict.INVALID, "not reached: the deployment ended at orders"),
+        ("keycloak", Verdict.INVALID, "not ready when the deployment ended at orders"),
+    ]
+
+
+def test_when_the_time_is_over_it_was_what_did_not_become_ready_not_what_waits_for_it() -> None:
+    slow = replace(_ECHO, name="orders", runtime="pending", pod_status="Running")
+    held = replace(_ECHO, name="cart", update="pending", runtime="pending", waits_for=("orders",))
+    result = judge(1, _snapshot(held, slow), [])
+    assert [one.name for one in result.of(Verdict.FAIL)] == ["orders"]
+    assert [one.name for one in result.of(Verdict.INVALID)] == ["cart"]
+
+
+def test_where_nothing_was_applied_in_time_all_of_it_failed() -> None:
+    held = replace(_ECHO, update="in_progress", runtime="pending")
+    assert judge(1, _snapshot(held), []).of(Verdict.FAIL) != ()
+
+
+def test_every_failure_has_a_next_step_and_nothing_else_has() -> None:
+    red = replace(_ECHO, name="orders", runtime="error", error="CrashLoopBackOff")
+    result = judge(1, _snapshot(_ECHO, red), [])
+    assert [bool(one.hint) for one in result.resources] == [False, True]
+
+
 @pytest.mark.parametrize("objects", [("echo:deployment",), ()])
 def test_where_the_snapshot_trails_behind_a_good_end_the_cluster_has_the_word(
     objects: tuple[str, ...],

@@ -23,6 +23,7 @@ _JOB: Manifest = {
 }
 GOOD = ResourceResult("product-service", Verdict.PASS)
 BAD = ResourceResult("order-service", Verdict.FAIL, "CrashLoopBackOff", ("Traceback", "KeyError: 'DATABASE'"))
+UNREACHED = ResourceResult("cdn", Verdict.INVALID, "not reached: it waits for load-balancer")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,15 @@ def test_failed_resource_says_why_and_how_to_repeat_it(room: Room) -> None:
     (check,) = _ready(room)
     assert "CrashLoopBackOff" in check.sentence
     assert check.reproduce == "rehearsal up --ci order-service"
+
+
+def test_what_was_not_reached_because_of_it_is_no_failure_of_its_own(room: Room) -> None:
+    _deploy(room, BAD, UNREACHED)
+
+    assert [(one.subject, one.verdict) for one in _ready(room)] == [
+        ("order-service", Verdict.FAIL),
+        ("cdn", Verdict.INVALID),
+    ]
 
 
 def test_evidence_of_a_failed_resource_is_in_the_run(room: Room) -> None:

@@ -21,6 +21,7 @@ from rehearsal.deploy.snapshot import Snapshot
 from rehearsal.deploy.tilt import TiltProgram
 
 _DEPLOY_SECONDS = 1200.0  # first builds on two cores included
+_NAMED = 3  # failed resources in one line
 _ROLLOUT_SECONDS = 180.0  # the second and later replicas; the first one is ready already
 
 
@@ -112,21 +113,31 @@ class Deployment:
 
 
 def describe(result: DeployResult, log: Path) -> str:
-    """Return the result for a person: one line when all is well, else each failure with its last lines."""
-    if result.verdict is Verdict.PASS:
-        return _summary(result)
+    """Return the result for a person: one line when all is well, else each failure with its last lines.
+
+    What failed comes first, with what to do next; what was not reached because of it is only named.
+    """
     lines = [_summary(result)]
-    for one in result.resources:
-        if one.verdict is not Verdict.PASS:
-            lines += ["", f"{one.name}: {one.reason}", *(f"  | {line}" for line in one.log_tail)]
+    if result.verdict is Verdict.PASS:
+        return lines[0]
+    for one in result.of(Verdict.FAIL):
+        lines += ["", f"{one.name}: {one.reason}", *(f"  | {line}" for line in one.log_tail)]
+        if one.hint:
+            lines.append(f"  next: {one.hint}")
+    if unreached := result.of(Verdict.INVALID):
+        lines += ["", "not reached:", *(f"  {one.name}: {one.reason}" for one in unreached)]
     return "\n".join([*lines, "", f"The whole log: {log}"])
 
 
 def _summary(result: DeployResult) -> str:
     if result.reason:
         return f"{result.verdict}: {result.reason}"
-    good = [one for one in result.resources if one.verdict is Verdict.PASS]
-    return f"{result.verdict}: {len(good)} of {len(result.resources)} resources are well"
+    well = f"{len(result.of(Verdict.PASS))} of {len(result.resources)} resources are well"
+    names = [one.name for one in result.of(Verdict.FAIL)]
+    failed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    unreached = len(result.of(Verdict.INVALID))
+    parts = [failed, well + (f", {unreached} were not reached" if unreached else "")]
+    return f"{result.verdict}: {'; '.join(filter(None, parts))}"
 
 
 def _show(doing: Step, line: str) -> None:

@@ -31,6 +31,8 @@ class ResourceState:
     error: str  # why it failed, in Tilt's or Kubernetes' words; empty when it did not
     objects: tuple[str, ...]  # what it applied, as name:kind or name:kind:namespace
     log_tail: tuple[str, ...]
+    pod_status: str = ""  # of its newest pod, as `kubectl get pods` shows it
+    waits_for: tuple[str, ...] = ()  # the resources that hold it back
 
     @property
     def failed(self) -> bool:
@@ -92,6 +94,14 @@ class _Pod(_Model):
     objects: tuple[str, ...] = Field((), alias="displayNames")
 
 
+class _On(_Model):
+    name: str = ""
+
+
+class _Waiting(_Model):
+    on: tuple[_On, ...] = ()
+
+
 class _Disable(_Model):
     state: str = "Enabled"
 
@@ -102,6 +112,7 @@ class _Status(_Model):
     builds: tuple[_Build, ...] = Field((), alias="buildHistory")
     pod: _Pod | None = Field(None, alias="k8sResourceInfo")
     disable: _Disable = Field(_Disable(), alias="disableStatus")
+    waiting: _Waiting | None = None
 
 
 class _Resource(_Model):
@@ -170,6 +181,8 @@ def _state(resource: _Resource, tails: Mapping[str, Sequence[str]]) -> ResourceS
         error=_error(status),
         objects=status.pod.objects if status.pod else (),
         log_tail=tuple(tails.get(name, ())[-TAIL_LINES:]),
+        pod_status=status.pod.status if status.pod else "",
+        waits_for=tuple(one.name for one in status.waiting.on if one.name) if status.waiting else (),
     )
 
 

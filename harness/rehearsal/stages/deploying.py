@@ -175,6 +175,9 @@ def _record(room: Room, one: ResourceResult, log: str) -> None:
     if one.verdict is Verdict.PASS:
         room.record(READY.passed(one.name, f"{one.name} is ready"))
         return
+    if one.verdict is Verdict.INVALID:
+        room.record(READY.invalid(one.name, f"{one.name} was not looked at: {one.reason}"))
+        return
     (room.folder / f"{one.name}.txt").write_text("\n".join(one.log_tail) + "\n", encoding="utf-8")
     room.record(
         READY.failed(
