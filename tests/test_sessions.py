@@ -53,7 +53,8 @@ def _of(session: ast.FunctionDef) -> Iterator[Collecting]:
     texts = {
         name.id: one.value.value
         for one in ast.walk(session)
-        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)
+        if isinstance(one, ast.Assign)
+        and isinstance(one.value, ast.Constant)
         and isinstance(one.value.value, str)
         for name in one.targets
         if isinstance(name, ast.Name)
@@ -85,9 +86,7 @@ def marks_of(file: Path) -> set[str]:
 
 
 EVERYTHING = next(one for one in collectings() if one.paths == (TESTS,))
-LEFT_OUT = [
-    file for file in sorted(TESTS.rglob("test_*.py")) if not EVERYTHING.takes(file, marks_of(file))
-]
+LEFT_OUT = [file for file in sorted(TESTS.rglob("test_*.py")) if not EVERYTHING.takes(file, marks_of(file))]
 
 
 def test_what_needs_a_cluster_is_left_out_of_the_tests_without_one() -> None:
