@@ -198,7 +198,9 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(checkout: Checkout) -
 
 
 def test_an_unknown_resource_is_refused(checkout: Checkout) -> None:
-    assert "nonsense" in checkout.refusal("nonsense")
+    refusal = checkout.refusal("nonsense")
+    assert 'There is no resource "nonsense"' in refusal
+    assert "order-service, orders-migrations" in refusal
 
 
 def test_no_python_that_reads_toml_is_refused_with_the_cure(checkout: Checkout, tmp_path: Path) -> None:
@@ -258,17 +260,91 @@ def test_the_gateway_s_load_balancer_gets_an_address(stack: dict[str, Any]) -> N
     assert "--subresource=status" in json.dumps(address)
 
 
-def test_the_shop_s_addresses_are_the_edge_s(stack: dict[str, Any]) -> None:
-    links = [one["URL"]["Host"] for one in _named(stack, "cdn")["DeployTarget"]["Links"]]
-    assert links == ["127.0.0.1:8080", "mambogo.localhost:8443"]
+def _pages(stack: dict[str, Any], name: str) -> set[str]:
+    """Return what a resource's links show, those of forwarded ports among them; not its lines of logs."""
+    target = _named(stack, name)["DeployTarget"]
+    linked = {f"{one['URL']['Host']}{one['URL']['Path']}" for one in target["Links"] if one["Name"] != "logs"}
+    spec = target.get("portForwardTemplateSpec") or {}
+    forwards = spec.get("forwards") or ()
+    return linked | {f"{one['host']}:{one['localPort']}/{one['path']}" for one in forwards}
 
 
-@pytest.mark.parametrize(
-    ("name", "page"), [("victoria-logs", "127.0.0.1:9428/select/vmui/"), ("zipkin", "127.0.0.1:9411/zipkin/")]
-)
-def test_logs_and_traces_have_a_page(stack: dict[str, Any], name: str, page: str) -> None:
-    [link] = [one["URL"] for one in _named(stack, name)["DeployTarget"]["Links"]]
-    assert link["Host"] + link["Path"] == page
+PAGES = {
+    "cdn": {"127.0.0.1:8080/api/products", "mambogo.localhost:8443/api/products"},
+    "gateway-service": {"127.0.0.1:8100/api/products"},
+    "product-service": {"127.0.0.1:8101/openapi.json"},
+    "cart-service": {"127.0.0.1:8102/openapi.json"},
+    "order-service": {"127.0.0.1:8103/openapi.json"},
+    "payment-service": {"127.0.0.1:8104/openapi.json"},
+    "inventory-service": {"127.0.0.1:8105/openapi.json"},
+    "config-server": {"127.0.0.1:8106/order-service/production"},
+    "eureka": {"127.0.0.1:8107/eureka/apps"},
+    "keycloak": {"127.0.0.1:8180/admin/master/console/"},
+    "payment-sandbox": {"127.0.0.1:8190/admin/ledger"},
+    "prometheus": {"127.0.0.1:9090/api/v1/targets", "127.0.0.1:9090/api/v1/alerts"},
+    "alertmanager": {"127.0.0.1:9093/api/v2/alerts/groups"},
+    "victoria-logs": {"127.0.0.1:9428/select/vmui/"},
+    "zipkin": {"127.0.0.1:9411/zipkin/"},
+}
+
+
+def test_each_service_and_each_component_with_pages_has_its_links(stack: dict[str, Any]) -> None:
+    assert {name: _pages(stack, name) for name in PAGES} == PAGES
+
+
+def test_each_workload_of_the_stack_has_a_link_to_what_it_says(stack: dict[str, Any]) -> None:
+    without = [
+        one["Name"]
+        for one in stack["Manifests"]
+        if "kind: Deployment" in (text := one["DeployTarget"].get("yaml", ""))
+        or "kind: StatefulSet" in text
+        or "kind: DaemonSet" in text
+        or "kind: Job" in text
+        if "logs" not in [link["Name"] for link in one["DeployTarget"]["Links"]]
+    ]
+    assert without == ["echo"]  # which is no part of it
+
+
+def test_no_two_forwarded_ports_are_the_same_and_all_are_the_catalogue_s(stack: dict[str, Any]) -> None:
+    forwarded = [
+        each["localPort"]
+        for one in stack["Manifests"]
+        for each in (one["DeployTarget"].get("portForwardTemplateSpec") or {}).get("forwards") or ()
+    ]
+    assert len(forwarded) == len(set(forwarded))
+    assert set(forwarded) <= set(catalogue.load(_ROOT).ports.model_dump().values())
+
+
+GATEWAY = {"settings", "gateway-service", "config-server", "redis", "eureka", "keycloak", "postgres"}
+ORDER = {"order-service", "orders-migrations", "topics", "kafka"}
+PARTS = {
+    ("gateway",): GATEWAY,
+    ("order", "gateway"): GATEWAY | ORDER,
+    ("order-service", "gateway-service"): GATEWAY | ORDER,
+    ("order",): GATEWAY - {"gateway-service", "redis"} | ORDER,
+    ("edge",): GATEWAY | {"cdn", "load-balancer"},
+    ("cart",): GATEWAY - {"gateway-service"}
+    | ORDER
+    | {"cart-service", "product-service", "product-migrations"},
+    ("echo",): {"echo"},
+    ("keycloak",): {"settings", "keycloak", "postgres"},
+}
+
+
+@pytest.mark.parametrize("names", list(PARTS), ids=" ".join)
+def test_a_part_comes_with_everything_that_it_needs_to_work(
+    checkout: Checkout, names: tuple[str, ...]
+) -> None:
+    assert set(checkout.result("--profile=light", *names)["EnabledManifests"]) == PARTS[names]
+
+
+def test_a_wrong_field_of_a_manifest_is_refused_with_file_object_and_field(checkout: Checkout) -> None:
+    path = checkout.folder / "k8s" / "base" / "deployments" / "order-service.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("\nspec:\n", "\nspec:\n  replica: 2\n", 1))
+    refusal = checkout.refusal()
+    assert "Deployment mambogo-production/order-service: spec.replica: there is no such field" in refusal
+    assert "k8s/base/deployments/order-service.yaml" in refusal
 
 
 def _with_grafana(checkout: Checkout, state: Path, *, refusal: str) -> dict[str, Any]:

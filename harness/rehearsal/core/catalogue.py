@@ -88,6 +88,14 @@ class Ports(_Strict):
     logs: Port
     traces: Port
     grafana: Port
+    gateway: Port
+    product: Port
+    cart: Port
+    order: Port
+    payment: Port
+    inventory: Port
+    config_server: Port
+    eureka: Port
 
     @property
     def of_broker(self) -> str:
