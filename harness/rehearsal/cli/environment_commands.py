@@ -34,11 +34,11 @@ def doctor(as_json: bool) -> int:
 @profile_option
 @timing_option
 @click.option("--ci", is_flag=True, help="Stop when everything is well, or say what is not.")
-@click.argument("resources", nargs=-1)
+@click.argument("resources", metavar="[PART]...", nargs=-1)
 def up(profile: str | None, timing: str | None, ci: bool, resources: tuple[str, ...]) -> int:
     """Bring supplies, cluster and everything on it up; without --ci stay in Tilt until Ctrl-C.
 
-    RESOURCES limits Tilt to a part.
+    Each PART is a resource, with all that it needs to work: `order gateway`, `edge`, `prometheus`.
     """
     with workshop("up") as shop:
         bring_up(shop, profile, Timing(timing) if timing else None, stack=True)
