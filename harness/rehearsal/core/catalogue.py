@@ -25,6 +25,18 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
 
 # What `ports` and `node_ports` call Kafka's brokers, by their number.
 BROKERS = ("kafka", "kafka_1", "kafka_2")
+# The `ports` that Tilt forwards while it runs, for the links in its interface; nothing else needs them.
+FORWARDED = (
+    "grafana",
+    "gateway",
+    "product",
+    "cart",
+    "order",
+    "payment",
+    "inventory",
+    "config_server",
+    "eureka",
+)
 
 
 class _Strict(BaseModel):

@@ -61,6 +61,9 @@ def _lacking(*names: str, runtime: str, origin: Origin = Origin.USERS) -> Break:
     return apply
 
 
+_NGINX = PortHolder("program nginx", 42, None, ours=False)
+
+
 def _port(holder: PortHolder) -> Break:
     return _with(ports=(PortFacts("http", 8080, holder),))
 
@@ -148,6 +151,7 @@ CASES: list[tuple[str, Break, Status, str]] = [
         "ss -ltnp",
     ),
     ("port.http", _port(PortHolder("container x", None, "x", ours=True)), OK, "ours"),
+    ("port.order", _with(ports=(PortFacts("order", 8103, _NGINX),)), LIMIT, "Tilt cannot forward it"),
     ("ranges", _with(ranges_in_use=EVERYTHING), BLOCKER, "a tunnel"),
     ("ranges", _with(ranges_in_use=(RangeUse(IPv4Network("10.244.1.0/24"), "x"),)), OK, "pods 10.214.0.0/16"),
     ("proxy", _with(proxies=PROXY), BLOCKER, "export no_proxy=127.0.0.1,localhost,172.30.0.0/24"),

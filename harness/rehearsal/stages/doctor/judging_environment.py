@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from rehearsal.cluster.plan import Ranges, choose_ranges
+from rehearsal.core.catalogue import FORWARDED
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.stages.doctor.facts import FileState, MachineFacts, PortFacts
 from rehearsal.stages.doctor.rows import Row, Status
@@ -131,13 +132,17 @@ def judge_port(port: PortFacts) -> Row:
             if holder.pid
             else f"`sudo ss -ltnp 'sport = :{port.port}'` names it; end it"
         )
+    needed = port.name not in FORWARDED
+    cure = f"{end}, or change ports.{port.name} in rehearsal.toml"
     return Row(
         row_id,
         title,
-        Status.BLOCKER,
+        Status.BLOCKER if needed else Status.LIMIT,
         f"in use by {holder.what}" + (f" (pid {holder.pid})" if holder.pid else ""),
-        explanation="The cluster publishes this port on 127.0.0.1.",
-        cure=f"{end}, or change ports.{port.name} in rehearsal.toml",
+        explanation="The cluster publishes this port on 127.0.0.1."
+        if needed
+        else f"Tilt cannot forward it, and its link leads to another program: {cure}.",
+        cure=cure if needed else "",
         measured=measured,
     )
 
