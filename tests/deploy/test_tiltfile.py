@@ -92,8 +92,18 @@ class Checkout:
         self.kubeconfig.write_text(yaml.safe_dump(content))
 
     def evaluate(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.tilt(
+            "alpha", "tiltfile-result", *(["--", *arguments] if arguments else []), **environment
+        )
+
+    def taken_down(self, *options: str) -> set[str]:
+        """Return what `tilt down` says that it deletes, before it fails for want of a cluster."""
+        ended = self.tilt("down", *options)
+        return set(re.findall(r"^→ (\S+)", ended.stdout + ended.stderr, re.MULTILINE))
+
+    def tilt(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(_tilt()), "alpha", "tiltfile-result", *(["--", *arguments] if arguments else [])],
+            [str(_tilt()), *words],
             cwd=self.folder,
             env={
                 **os.environ,
@@ -394,6 +404,21 @@ def test_services_and_budget_of_three_brokers_come_with_them(checkout: Checkout)
         ("PodDisruptionBudget", "kafka"),
         *(("Service", name) for name in services),
     }
+
+
+def test_tilt_down_keeps_data_and_removes_what_live_updates_brought(checkout: Checkout) -> None:
+    gone = checkout.taken_down()
+    assert {
+        "Deployment/payment-sandbox",
+        "StatefulSet/postgres",
+        "ConfigMap/order-service-live-supervisor",
+    } <= gone
+    assert {one.partition("/")[0] for one in gone} & {"PersistentVolumeClaim", "Namespace", "Secret"} == set()
+
+
+def test_data_goes_with_its_namespaces_when_that_is_asked_for(checkout: Checkout) -> None:
+    gone = checkout.taken_down("--delete-namespaces")
+    assert {"Namespace/mambogo-managed", "Namespace/mambogo-production"} <= gone
 
 
 def test_without_the_project_s_interpreter_the_cure_is_said(checkout: Checkout) -> None:
