@@ -238,9 +238,11 @@ def test_outside_of_tilt_up_the_manifests_are_deployed_as_they_are(checkout: Che
     assert "livenessProbe" in echo
 
 
-@pytest.fixture
-def stack(checkout: Checkout) -> dict[str, Any]:
-    return checkout.result()
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The whole stack, evaluated once: it is only read."""
+    with running(HTTPServer(("127.0.0.1", 0), Registry)) as port:
+        return Checkout(tmp_path_factory.mktemp("stack") / "checkout", port).result()
 
 
 def test_each_part_of_the_stack_is_in_a_group(stack: dict[str, Any]) -> None:
