@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +37,7 @@ class FailedTilt:
     """A Tilt that ends at one error."""
 
     ending: Ending
+    asked: list[str] = field(default_factory=list)
 
     def ci(
         self,
@@ -47,11 +48,13 @@ class FailedTilt:
         timeout_seconds: float,
         on_line: Callable[[str], None],
     ) -> CiEnd:
+        self.asked += resources
         self.ending.write(snapshot)
         return CiEnd(1, 1.0, "")
 
     def up(self, resources: Sequence[str]) -> int:
-        raise AssertionError("not asked for here")
+        self.asked += resources
+        return ExitCode.PASS
 
 
 class NoApi:
@@ -68,12 +71,26 @@ def brought_up(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Ground:
     return ground
 
 
-def _fail(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> int:
+def _use(tilt: FailedTilt, monkeypatch: pytest.MonkeyPatch) -> None:
     def deployment(shop: Workshop, artefacts: Path) -> Deployment:
-        return Deployment(FailedTilt(ending), NoApi(), artefacts, shop.emit)
+        return Deployment(tilt, NoApi(), artefacts, shop.emit)
 
     monkeypatch.setattr(Workshop, "deployment", deployment)
+    monkeypatch.setattr(Workshop, "tilt", lambda shop: tilt)
+
+
+def _fail(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> int:
+    _use(FailedTilt(ending), monkeypatch)
     return run(["up", "--ci"])
+
+
+@pytest.mark.parametrize("ci", [["--ci"], []], ids=["ci", "stay"])
+@pytest.mark.usefixtures("brought_up")
+def test_a_part_is_named_as_for_tilt_itself(ci: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tilt = FailedTilt(ENDINGS["never-ready"])
+    _use(tilt, monkeypatch)
+    run(["up", *ci, "--profile", "light", "order", "gateway"])
+    assert tilt.asked == ["order", "gateway"]
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -99,6 +116,15 @@ def test_one_failure_is_not_reported_as_several(
     assert said.count("next: ") == 1
     assert f"\nFAIL: {ENDINGS[name].resource}; " in f"\n{said}"
     assert said.index(f"\n{ENDINGS[name].resource}: ") < f"{said}\nnot reached:".index("\nnot reached:")
+
+
+@pytest.mark.usefixtures("brought_up")
+def test_what_waits_for_the_failure_is_named_with_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _fail(ENDINGS["failed-migration"], monkeypatch)
+    said = capsys.readouterr().out
+    assert "\nnot reached:\n  order-service: not reached: it waits for orders-migrations\n" in said
 
 
 @pytest.mark.usefixtures("brought_up")

@@ -283,7 +283,7 @@ def _pages(stack: dict[str, Any], name: str) -> set[str]:
 
 PAGES = {
     "cdn": {"127.0.0.1:8080/api/products", "mambogo.localhost:8443/api/products"},
-    "gateway-service": {"127.0.0.1:8100/api/products"},
+    "gateway-service": {"127.0.0.1:8100/actuator/health"},
     "product-service": {"127.0.0.1:8101/openapi.json"},
     "cart-service": {"127.0.0.1:8102/openapi.json"},
     "order-service": {"127.0.0.1:8103/openapi.json"},
@@ -351,13 +351,21 @@ def test_a_part_comes_with_everything_that_it_needs_to_work(
     assert set(checkout.result("--profile=light", *names)["EnabledManifests"]) == PARTS[names]
 
 
-def test_a_wrong_field_of_a_manifest_is_refused_with_file_object_and_field(checkout: Checkout) -> None:
-    path = checkout.folder / "k8s" / "base" / "deployments" / "order-service.yaml"
-    text = path.read_text()
-    path.write_text(text.replace("\nspec:\n", "\nspec:\n  replica: 2\n", 1))
+@pytest.mark.parametrize(
+    ("file", "one"),
+    [
+        ("k8s/base/deployments/order-service.yaml", "Deployment mambogo-production/order-service"),
+        ("tilt/echo/echo.yaml", "Deployment rehearsal-echo/echo"),
+    ],
+)
+def test_a_wrong_field_of_a_manifest_is_refused_with_file_object_and_field(
+    checkout: Checkout, file: str, one: str
+) -> None:
+    path = checkout.folder / file
+    path.write_text(path.read_text().replace("\nspec:\n", "\nspec:\n  replica: 2\n", 1))
     refusal = checkout.refusal()
-    assert "Deployment mambogo-production/order-service: spec.replica: there is no such field" in refusal
-    assert "k8s/base/deployments/order-service.yaml" in refusal
+    assert f"{one}: spec.replica: there is no such field" in refusal
+    assert f"({file})" in refusal
 
 
 def _with_grafana(checkout: Checkout, state: Path, *, refusal: str) -> dict[str, Any]:
