@@ -115,7 +115,7 @@ def test_one_failure_is_not_reported_as_several(
     said = capsys.readouterr().out
     assert said.count("next: ") == 1
     assert f"\nFAIL: {ENDINGS[name].resource}; " in f"\n{said}"
-    assert said.index(f"\n{ENDINGS[name].resource}: ") < f"{said}\nnot reached:".index("\nnot reached:")
+    assert said.index(f"\n{ENDINGS[name].resource}: ") < f"{said}\nnot judged:".index("\nnot judged:")
 
 
 @pytest.mark.usefixtures("brought_up")
@@ -124,7 +124,7 @@ def test_what_waits_for_the_failure_is_named_with_what_it_waits_for(
 ) -> None:
     _fail(ENDINGS["failed-migration"], monkeypatch)
     said = capsys.readouterr().out
-    assert "\nnot reached:\n  order-service: not reached: it waits for orders-migrations\n" in said
+    assert "\nnot judged:\n  order-service: not reached: it waits for orders-migrations\n" in said
 
 
 @pytest.mark.usefixtures("brought_up")

@@ -130,7 +130,7 @@ ENDINGS = {
         runtime="error",
         pod_status="Error",
         kind="job",
-        says=["Error", "a Job starts with its image", "`rehearsal up --ci orders-migrations`"],
+        says=["Error", "run the Job again", "`rehearsal up --ci orders-migrations`"],
     ),
     "never-ready": Ending(
         "gateway-service",

@@ -24,8 +24,9 @@ KINDS = {
     "apply": _state(update="error", error="kubernetes apply: invalid"),
     "command": _state(update="error", error='Command "sh" failed: exit status 1'),
     "pull": _state(runtime="error", pod_status="ErrImagePull"),
-    "secret": _state(log_tail=('Error: secret "x" not found',)),
-    "room": _state(log_tail=("0/1 nodes are available: 1 Insufficient cpu.",)),
+    "secret": _state(pod_status="CreateContainerConfigError"),
+    "mounted": _state(pod_status="ContainerCreating", log_tail=('MountVolume failed: secret "x" not found',)),
+    "room": _state(pod_status="Pending", log_tail=("0/1 nodes are available: 1 Insufficient cpu.",)),
     "job": _state(runtime="error", objects=("orders-migrations:job",)),
     "crash": _state(runtime="error", pod_status="CrashLoopBackOff"),
     "never-ready": _state(pod_status="Running"),
@@ -41,6 +42,12 @@ def test_each_kind_of_failure_has_a_next_command(kind: str) -> None:
 def test_only_commands_that_exist_are_named(kind: str) -> None:
     for words in _commands(next_step(KINDS[kind])):
         _find(words)
+
+
+def test_what_has_passed_since_is_no_reason() -> None:
+    lines = ("0/1 nodes are available: unbound claims.", 'MountVolume failed: secret "x" not found')
+    late = _state(pod_status="Running", log_tail=lines)
+    assert next_step(late) == next_step(KINDS["never-ready"])
 
 
 def test_replicas_that_are_missing_are_asked_about_in_their_namespace() -> None:

@@ -18,6 +18,8 @@ _BUILDING = re.compile(r"ImageBuild|build failed|failed to solve|Docker", re.IGN
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
 # A container cannot even be made: what its environment or its volumes name is not there.
 _INCOMPLETE = ("CreateContainerConfigError", "CreateContainerError")
+# What stands in the lines may have passed since: these count only while the pod has not come further.
+_NOT_MADE, _NOT_PLACED = "ContainerCreating", "Pending"
 _MISSING = re.compile(r'(?:secret|configmap) "[^"]+" not found|references non-existent', re.IGNORECASE)
 _NO_ROOM = re.compile(r"nodes are available|Insufficient (?:cpu|memory)|FailedScheduling")
 
@@ -30,18 +32,18 @@ def next_step(state: ResourceState, incomplete: Sequence[Rollout] = ()) -> str:
     if state.pod_status in _NOT_PULLED:
         return f"`rehearsal cluster repair` mends the registry and the nodes' way to it; then {again}."
     said = "\n".join(state.log_tail)
-    if _MISSING.search(said) or state.pod_status in _INCOMPLETE:
+    if state.pod_status in _INCOMPLETE or (state.pod_status == _NOT_MADE and _MISSING.search(said)):
         return (
             "`rehearsal prepare` makes all Secrets again. What it does not make is misspelt in k8s/, or "
             f"missing there: `rehearsal render` prints what was applied. Then {again}."
         )
-    if _NO_ROOM.search(said):
+    if state.pod_status == _NOT_PLACED and _NO_ROOM.search(said):
         return (
             'No node has room for its pod: `eval "$(rehearsal env)"; kubectl describe nodes` shows what they '
             "hold. For a smaller profile: `rehearsal down`, then `rehearsal up --profile light`."
         )
     if _is_job(state):
-        return f"Correct what its last lines complain about; a Job starts with its image: {again}."
+        return f"Correct what its last lines complain about, then run the Job again: {again}."
     if incomplete:
         one = incomplete[0]
         which = f"kubectl --namespace {one.namespace} describe {one.kind} {one.name}"

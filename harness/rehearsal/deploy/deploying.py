@@ -125,7 +125,7 @@ def describe(result: DeployResult, log: Path) -> str:
         if one.hint:
             lines.append(f"  next: {one.hint}")
     if unreached := result.of(Verdict.INVALID):
-        lines += ["", "not reached:", *(f"  {one.name}: {one.reason}" for one in unreached)]
+        lines += ["", "not judged:", *(f"  {one.name}: {one.reason}" for one in unreached)]
     return "\n".join([*lines, "", f"The whole log: {log}"])
 
 
@@ -136,7 +136,7 @@ def _summary(result: DeployResult) -> str:
     names = [one.name for one in result.of(Verdict.FAIL)]
     failed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     unreached = len(result.of(Verdict.INVALID))
-    parts = [failed, well + (f", {unreached} were not reached" if unreached else "")]
+    parts = [failed, well + (f", {unreached} not judged" if unreached else "")]
     return f"{result.verdict}: {'; '.join(filter(None, parts))}"
 
 
