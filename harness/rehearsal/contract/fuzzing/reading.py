@@ -150,11 +150,15 @@ class _Walk:
                 self.statuses.setdefault(name, Counter())[exchange.status] += 1
             for check in recorder.get("checks", {}).get(case, ()):
                 if check["status"] == _FOUND:
-                    self._failed(check, name, exchange)
+                    self._failed(check, name, recorder.get("label"), exchange)
 
-    def _failed(self, check: Mapping[str, Any], operation: str, exchange: Exchange | None) -> None:
+    def _failed(
+        self, check: Mapping[str, Any], operation: str, label: str | None, exchange: Exchange | None
+    ) -> None:
         failure = (check.get("failure_info") or {}).get("failure") or {}
-        name = str(failure.get("operation") or operation)
+        named = failure.get("operation")
+        # A check of ours that fails between two operations is said to be of "Stateful tests", the label of both.
+        name = str(named) if named and named != label else operation
         title, message = str(failure.get("title", check["name"])), str(failure.get("message", ""))
         # One cause shows in many cases; the first is told, as with schemathesis.
         key = (name, str(check["name"]), title)
