@@ -21,6 +21,7 @@ import click
 import pytest
 from rehearsal.cli.main import rehearsal
 from rehearsal.core import catalogue
+from rehearsal.stages.run_folder import MARK
 
 from tests.workflows.accounting import deviations, hidden_work, is_one_session
 from tests.workflows.steps import ROOT, FlowStep, all_steps, flows, named, run_script
@@ -42,7 +43,7 @@ NOT_LOCAL_NAMES = (
 STEPS = all_steps()
 NOX_STEPS = [one for one in STEPS if is_one_session(one.script)]
 # Run by the tests at the end of this file.
-SHELL_STEPS = {"Configure kubectl", "Show the summary"}
+SHELL_STEPS = {"Configure kubectl", "Show the summary", "Take the secrets out of what a killed run left"}
 # Sessions that hand what stands behind `--` to this command of `rehearsal`.
 COMMANDS = {"pipeline": "pipeline", "e2e": "e2e"}
 NOX_THAT_NOTES = """#!{python}
@@ -244,6 +245,31 @@ def test_every_run_s_summary_is_shown(provided: dict[str, str], runs: int) -> No
     summary = Path(provided["GITHUB_STEP_SUMMARY"])
     shown = summary.read_text() if summary.exists() else ""
     assert (ended.returncode, shown) == (0, "".join(f"run {number}\n" for number in range(runs)))
+
+
+@pytest.mark.parametrize(
+    ("marks", "asked"), [((), ""), (("a",), "undo\n"), (("a", "b"), "undo\n")], ids=["none", "one", "two"]
+)
+def test_secrets_are_taken_out_before_a_killed_run_is_kept(
+    provided: dict[str, str], marks: tuple[str, ...], asked: str
+) -> None:
+    workspace = Path(provided["GITHUB_WORKSPACE"])
+    program = workspace / ".nox" / "e2e" / "bin" / "rehearsal"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    for name in marks:
+        (workspace / "runs" / name).mkdir(parents=True)
+        (workspace / "runs" / name / MARK).touch()
+    step = named("Take the secrets out of what a killed run left")
+    ended = run_script(step.script, env=provided, cwd=workspace)
+    assert (ended.returncode, ended.stdout) == (0, asked)
+
+
+def test_it_is_the_environment_of_the_session_that_rehearses() -> None:
+    script = named("Take the secrets out of what a killed run left").script
+    session = named("Rehearse").script.split()[2]
+    assert f".nox/{session}/bin/rehearsal" in script
 
 
 def _parse(command: click.Command, arguments: Sequence[str], parent: click.Context | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Literal, TextIO
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Emit, Level, Notice
-from rehearsal.core.redaction import Redaction, redaction_of
+from rehearsal.core.redaction import Redaction
 from rehearsal.shop.accounts import CREDENTIALS, read_credentials
 from rehearsal.stages import run_folder
 
@@ -71,7 +71,7 @@ class Secrets:
             # Damaged, it ends the deploy stage, which says so; the shapes of secrets are known anyway.
             with suppress(EnvironmentNotReadyError):
                 values = read_credentials(self.state).values()
-                self._redaction = redaction_of({*self._redaction.values, *values})
+                self._redaction = Redaction((*self._redaction.values, *values))
         return self._redaction
 
 
