@@ -6,6 +6,7 @@ Those two are in this process; everything stays on one Docker network that only 
 from __future__ import annotations
 
 import ssl
+import threading
 import uuid
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,8 @@ PURGE_KEY = "Purge-Key_1"
 _GATEWAY = "gateway-service.mambogo-production.svc.cluster.local"
 _START_SECONDS = 60.0
 _UID = 65532
+LONG_BYTES = 60_000  # more than whoever passes it on waits for before it begins
+_BETWEEN_HALVES_SECONDS = 0.3  # arbitrary; what looks for the first half is there in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Upstream:
     # A value of several lines is as many fields of that name.
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    # Paths whose answer is long, and whose second half comes later.
+    halved: set[str] = field(default_factory=set)
 
     def answer(self, path: str, status: int = 200, **headers: str) -> None:
         """Answer a path so from now on; an underscore in a header's name stands for a hyphen."""
@@ -80,6 +85,8 @@ class Upstream:
                     status = 304
                 # Says how often this path was asked for: a kept answer says an old number.
                 body = b"" if status == 304 else str(len(upstream.asked(self.path))).encode()
+                if self.path in upstream.halved:
+                    body = body.ljust(LONG_BYTES)
                 self.send_response(status)
                 for name, values in fields.items():
                     for value in values.splitlines() or [""]:
@@ -87,7 +94,11 @@ class Upstream:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(body)
+                    half = LONG_BYTES // 2
+                    self.wfile.write(body[:half])
+                    if body[half:]:
+                        threading.Event().wait(_BETWEEN_HALVES_SECONDS)
+                        self.wfile.write(body[half:])
 
             do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815 - as the base class calls them
 
