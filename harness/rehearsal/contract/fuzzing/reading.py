@@ -157,7 +157,7 @@ class _Walk:
     ) -> None:
         failure = (check.get("failure_info") or {}).get("failure") or {}
         named = failure.get("operation")
-        # A check of ours that fails between two operations is said to be of "Stateful tests", the label of both.
+        # A check of ours that fails between two operations is said to be of "Stateful tests", their label.
         name = str(named) if named and named != label else operation
         title, message = str(failure.get("title", check["name"])), str(failure.get("message", ""))
         # One cause shows in many cases; the first is told, as with schemathesis.
