@@ -36,6 +36,9 @@ class FakeCounter:
     async def anonymous(self, method: str, path: str) -> Answer:
         return self.product
 
+    async def sign_in(self, user: str) -> None:
+        pass
+
     async def place_order(self, user: str, lines: list[Line], *, key: str, traceparent: str) -> Answer:
         self.traceparents.append(traceparent)
         return self.placed
@@ -56,7 +59,14 @@ def _walk(shop: FakeCounter, end_seconds: float = 60) -> list[Hop]:
 
 def test_each_hop_of_a_good_order_is_shown() -> None:
     hops = _walk(FakeCounter([_order("PENDING"), _order("PENDING", "RESERVED", "CONFIRMED")]))
-    assert [hop.said.partition(",")[0] for hop in hops] == ["200", "201", "RESERVED", "CONFIRMED", "CAPTURED"]
+    assert [hop.said.partition(",")[0] for hop in hops] == [
+        "200",
+        "Keycloak gives alice a token",
+        "201",
+        "RESERVED",
+        "CONFIRMED",
+        "CAPTURED",
+    ]
     assert all(hop.good for hop in hops)
 
 
@@ -101,4 +111,4 @@ def test_nobody_there_is_the_environment_s_fault() -> None:
 
 def test_who_served_a_hop_is_shown() -> None:
     hops = _walk(FakeCounter([_order("PENDING", "CONFIRMED")]))
-    assert hops[1].said == "201, served by 10.0.0.1:8080"
+    assert hops[2].said == "201, served by 10.0.0.1:8080"

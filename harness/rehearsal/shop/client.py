@@ -69,6 +69,10 @@ class HttpShop:
         self._client = client
         self._tokens = tokens
 
+    async def sign_in(self, user: str) -> None:
+        """Have a token of a user, which its next requests take."""
+        await self._tokens.bearer(user)
+
     async def place_order(
         self, user: str, lines: Sequence[Line], *, key: str, traceparent: str = ""
     ) -> Answer:
