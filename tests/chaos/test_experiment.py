@@ -237,6 +237,14 @@ def test_api_that_stays_silent_is_no_finding_of_the_shop(tmp_path: Path) -> None
         _run(tmp_path, cluster=cluster, experiment=replace(EXPERIMENT, recovery_seconds=0.4))
 
 
+def test_api_that_is_silent_while_the_outage_lasts_does_not_end_the_experiment(tmp_path: Path) -> None:
+    cluster = Silent(looks_until_back=3)
+    cluster.unanswered = 8  # of the dozen looks within the outage
+    checks = _run(tmp_path, cluster=cluster, experiment=OUTAGE)
+
+    assert checks["chaos.recovery"].verdict is Verdict.PASS
+
+
 CUT_OFF = replace(EXPERIMENT, workload=INVENTORY, outage_seconds=0.6, database="inventory")
 
 

@@ -108,6 +108,15 @@ def test_workload_that_does_not_come_back_is_said_with_its_pods(ledger: Ledger) 
         WorkloadUndo(injector, timeout_seconds=0)(ARGUMENTS)
 
 
+def test_undoing_gives_back_without_waiting_where_the_cure_is_yet_to_come(ledger: Ledger) -> None:
+    cluster = FakeCluster(looks_until_back=1000)
+    injector_on(cluster, ledger).stop(BROKER)
+    (entry,) = ledger.entries()
+    WorkloadUndo(injector_on(cluster, ledger), awaits=False)(entry.arguments)
+
+    assert (cluster.wanted, len(cluster.pods)) == (2, 0)
+
+
 def test_workload_that_was_removed_since_needs_no_undoing(ledger: Ledger) -> None:
     class Gone(FakeCluster):
         def get(self, path: str) -> Mapping[str, object] | None:

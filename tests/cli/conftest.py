@@ -77,5 +77,5 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     monkeypatch.chdir(made.checkout)
     monkeypatch.setattr(e2e_assembly, "_stages", made.stages)
     monkeypatch.setattr(e2e_assembly, "_filled", lambda shop: {"runs": made.checkout})
-    monkeypatch.setattr(e2e_assembly, "_undoers", lambda shop: {"planted": made.undo})
+    monkeypatch.setattr(e2e_assembly, "_undoers", lambda shop, *, awaits=True: {"planted": made.undo})
     return made

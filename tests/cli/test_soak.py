@@ -61,6 +61,13 @@ def test_finding_in_a_clean_run_is_a_false_one(committed: Ground, capsys: pytest
     assert _lines(committed)[0]["findings"]
 
 
+def test_machine_without_room_ends_it_at_once(committed: Ground) -> None:
+    committed.deeds["load"] = "ABORTED"
+
+    assert main.run(["soak", "-n", "5"]) == ExitCode.ABORTED
+    assert [line["ending"] for line in _lines(committed)] == ["ABORTED"]
+
+
 def test_machine_that_is_not_ready_ends_it_after_three_runs(committed: Ground) -> None:
     committed.deeds["cluster"] = "ENVIRONMENT"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from docker.errors import ImageNotFound
 from kubernetes.client import ApiException
 from rehearsal.cluster.engine import connect
 from rehearsal.core.catalogue import Catalogue
@@ -63,7 +64,7 @@ def test_no_pod_says_one(needles: Needles, bench: Bench) -> None:
 @pytest.mark.parametrize("kind", ["config_map", "pod", "event", "service"])
 def test_no_object_holds_one(needles: Needles, bench: Bench, kind: str) -> None:
     listed = getattr(bench.core, f"list_{kind}_for_all_namespaces")(_preload_content=False).data
-    assert json.loads(listed)["items"]
+    assert json.loads(listed)["items"] or kind == "event"  # the API server forgets them after an hour
     assert needles.found(listed) == []
 
 
@@ -77,11 +78,11 @@ def test_no_workload_holds_one(needles: Needles, bench: Bench, kind: str) -> Non
 def test_no_image_s_configuration_or_history_holds_one(needles: Needles) -> None:
     with contextlib.closing(connect()) as client:
         images = client.images.list()
-        leaks = {
-            str(one.tags or one.id): names
-            for one in images
-            if (names := needles.found(json.dumps([one.attrs, one.history()]).encode()))
-        }
+        leaks = {}
+        for one in images:
+            with contextlib.suppress(ImageNotFound):  # somebody has removed it since
+                if names := needles.found(json.dumps([one.attrs, one.history()]).encode()):
+                    leaks[str(one.tags or one.id)] = names
     assert images
     assert leaks == {}
 

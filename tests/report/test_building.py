@@ -131,6 +131,16 @@ def test_finding_of_a_thorough_run_is_repeated_thoroughly() -> None:
     assert found.reproduce == "rehearsal e2e --stages chaos --thorough --seed 7"
 
 
+def test_finding_of_single_experiments_is_repeated_by_them() -> None:
+    command = "rehearsal e2e --stages chaos --experiment kill-all-cdn --experiment=kill-all-redis"
+    began = RunStarted(replace(FACTS, command=command))
+    lost = CheckFinished("chaos", LOST.failed("orders", "one is lost", expected="0", observed="1"))
+
+    (found,) = build(records([began, lost])).findings()
+    assert set(found.reproduce.split()) == {*command.split(), "--seed", "7"}
+    e2e.make_context("e2e", shlex.split(found.reproduce)[2:])
+
+
 def test_command_of_a_finding_that_has_one_is_kept(report: Report) -> None:
     assert report.findings()[0].reproduce == "rehearsal e2e --stages chaos --seed 7"
 

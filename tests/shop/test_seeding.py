@@ -175,3 +175,15 @@ def test_who_is_up_and_refuses_is_told_from_who_is_down(status: int | None, said
 def test_a_product_is_the_same_each_time_and_like_no_other() -> None:
     assert product(17) == product(17)
     assert len({product(number).sku for number in range(1, 1001)}) == 1000
+
+
+def test_what_was_left_without_stock_gets_it_though_a_successor_is_newer() -> None:
+    shop = FakeWarehouse(breaks_at_write=15)  # the product of the eighth is there, its stock is not
+    shop_count = 8
+    with pytest.raises(EnvironmentNotReadyError):
+        asyncio.run(seed(shop, shop_count))
+    shop.discontinued.add("SEED-0003")
+    shop.breaks_at_write = 0
+    asyncio.run(seed(shop, 4))
+    asyncio.run(seed(shop, shop_count))
+    assert len(shop.stocked()) == shop_count

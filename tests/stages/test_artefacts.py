@@ -163,6 +163,19 @@ def test_damaged_credentials_do_not_end_a_run(secrets: Secrets, content: object)
     assert secrets("password=geheim") == f"password={HIDDEN}"
 
 
+def test_run_that_cannot_be_cleaned_is_not_said_to_be(
+    tmp_path: Path, secrets: Secrets, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, hide: Secrets) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    run_folder.create(tmp_path, "abcdef1")
+    monkeypatch.setattr("rehearsal.stages.artefacts._clean", refused)
+
+    assert clean_left(tmp_path, secrets, events.append) == []
+    assert len(run_folder.marked(tmp_path)) == 1
+
+
 def test_run_that_was_killed_is_cleaned_by_the_next_one(
     tmp_path: Path, secrets: Secrets, events: list[Event]
 ) -> None:

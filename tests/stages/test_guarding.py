@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -30,6 +31,12 @@ _HANGS_SECONDS = 60.0
 
 def _left(free_bytes: int, memory_bytes: int = _GIB) -> Left:
     return Left((DiskFacts(("engine", "runs"), Path("/data"), free_bytes, 100 * _GIB),), memory_bytes)
+
+
+def _later(step_seconds: float = 5.0) -> Callable[[], float]:
+    """Return a clock on which so much time goes by between two looks."""
+    times = itertools.count(0.0, step_seconds)
+    return lambda: next(times)
 
 
 @pytest.fixture
@@ -65,10 +72,24 @@ def test_one_look_is_no_reason_to_stop() -> None:
 
 
 def test_second_look_in_a_row_is() -> None:
-    guard = Guard(lambda: _left(0), BOUNDS)
+    guard = Guard(lambda: _left(0), BOUNDS, clock=_later())
     guard.check()
     with pytest.raises(StopConditionError, match="going on would harm this machine: /data"):
         guard.check()
+
+
+def test_second_look_at_the_same_moment_is_not() -> None:
+    guard = Guard(lambda: _left(0), BOUNDS, clock=lambda: 1.0)
+    for _ in range(3):
+        guard.check()
+
+
+def test_look_that_is_not_possible_stops_nothing() -> None:
+    def look() -> Left:
+        raise OSError(24, "Too many open files")
+
+    for _ in range(3):
+        Guard(look, BOUNDS, clock=_later()).check()
 
 
 def test_this_machine_is_left_alone_by_the_committed_bounds(guard: Callable[[Bounds], Guard]) -> None:
@@ -118,7 +139,7 @@ def test_unwinding_is_not_cut_off(ground: Ground, guard: Callable[[Bounds], Guar
 
 
 def test_nothing_is_begun_after_stages_that_left_too_little(ground: Ground) -> None:
-    seldom = Guard(lambda: _left(0), BOUNDS, every_seconds=_HANGS_SECONDS)
+    seldom = Guard(lambda: _left(0), BOUNDS, every_seconds=_HANGS_SECONDS, clock=_later(_HANGS_SECONDS))
     stages = {name: planted("PASS", ground.ledger) for name in ("contract", "load", "chaos")}
     runner = replace(ground.runner(stages), guard=seldom)
 

@@ -265,6 +265,30 @@ def test_stage_keeps_its_ending_when_nothing_can_be_collected(ground: Ground) ->
     assert any(isinstance(one, Notice) and "no answer" in one.message for one in ground.events)
 
 
+def test_explanation_that_breaks_takes_no_verdict_with_it(ground: Ground) -> None:
+    def broken(room: Room, since: datetime) -> list[str]:
+        raise TypeError("'NoneType' object is not iterable")
+
+    stages = {name: planted(deed, ground.ledger) for name, deed in {"load": "FAIL", "chaos": "PASS"}.items()}
+    runner = replace(ground.runner(stages), diagnose=broken)
+
+    assert runner.run(plans(dict.fromkeys(stages, ""))) is Ending.FAIL
+    assert ground.finished("load").ending is Ending.FAIL
+    assert any(isinstance(one, Notice) and "not iterable" in one.message for one in ground.events)
+
+
+def test_stage_keeps_its_ending_when_the_looking_back_is_interrupted(ground: Ground) -> None:
+    def interrupted(room: Room, since: datetime) -> Iterator[str]:
+        yield "load/events.txt"
+        raise KeyboardInterrupt
+
+    runner = replace(ground.runner({"load": planted("FAIL", ground.ledger)}), diagnose=interrupted)
+
+    assert runner.run(plans({"load": ""})) is Ending.INTERRUPTED
+    assert ground.finished("load").ending is Ending.FAIL
+    assert ground.finished("load").artefacts == ("load/events.txt",)
+
+
 def _start(folder: Path, *deeds: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(folder), *deeds],

@@ -110,19 +110,23 @@ def _begin(experiment: Experiment, injector: Injector) -> Kill:
 
 
 async def _until(bound: float, kill: Kill, flow: Flow, injector: Injector, seen: Observation) -> None:
-    """Look until the workload is whole, or so long. Raises EnvironmentNotReadyError when nobody can look."""
-    unanswered: EnvironmentNotReadyError | None = None
+    """Look until the workload is whole, or so long.
+
+    Raises EnvironmentNotReadyError when nobody can look in the end, and it is on that that a verdict stands.
+    """
+    unanswered = False
     while flow.now < bound and seen.whole is None:
         seen.in_flight = max(seen.in_flight, flow.in_flight())
         try:
             await asyncio.to_thread(_look, injector, kill, flow, seen)
-            unanswered = None
-        except EnvironmentNotReadyError as error:
+            unanswered = False
+        except EnvironmentNotReadyError:
             # Under load the API server is late at times; whoever asks next is answered.
-            unanswered = error
+            unanswered = True
         await asyncio.sleep(_PROBE_SECONDS)
-    if unanswered is not None:
-        raise unanswered
+    if unanswered and seen.ended is not None:
+        # Whoever was not answered last does not know: once more, and then it is no verdict on the workload.
+        await asyncio.to_thread(_look, injector, kill, flow, seen)
 
 
 def _look(injector: Injector, kill: Kill, flow: Flow, seen: Observation) -> None:

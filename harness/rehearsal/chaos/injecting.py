@@ -214,6 +214,7 @@ class WorkloadUndo:
 
     injector: Injector
     timeout_seconds: float = _WHOLE_SECONDS
+    awaits: bool = True
 
     def __call__(self, arguments: Mapping[str, str]) -> None:
         """Wait until the workload is whole. Raises WaitTimeoutError when it does not become so."""
@@ -224,6 +225,8 @@ class WorkloadUndo:
             self.injector.databases.admit(arguments["database"])
         if "replicas" in arguments:
             self.injector.api.scale(workload.path, int(arguments["replicas"]))
+        if not self.awaits:
+            return
 
         def probe() -> bool:
             if self.injector.whole(workload):

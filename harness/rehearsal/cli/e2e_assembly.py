@@ -92,14 +92,25 @@ def rehearse(options: Options, began: Callable[[Path], None] = lambda folder: No
             return _in_turn(shop, options, planned, began)
 
 
-def undo(shop: Workshop) -> list[str]:
+def undo(shop: Workshop, *, awaits: bool = True) -> list[str]:
     """Undo what a killed run left, and return what that was; what a living one changes is awaited.
 
+    Without `awaits` what was broken is given back and not waited for: its cure may be yet to be deployed.
     Raises HarnessError when something stays.
     """
     with exclusive(shop.paths.locks / _LOCK, purpose="undo", emit=shop.emit):
         cleaned = clean_left(shop.paths.root, Secrets(shop.paths.state), shop.emit)
-        return [*(f"secrets in {folder.name}" for folder in cleaned), *undo_what_was_left(shop)]
+        done = [
+            *(f"secrets in {folder.name}" for folder in cleaned),
+            *undo_what_was_left(shop, awaits=awaits),
+        ]
+    if marked := run_folder.marked(shop.paths.root):
+        raise HarnessError(
+            "SECRETS_LEFT",
+            f"secrets may be left in {', '.join(str(folder) for folder in marked)}",
+            hint="The warning above names the files: see to it that they can be written, or remove them.",
+        )
+    return done
 
 
 def _in_turn(
@@ -173,14 +184,14 @@ def _filled(shop: Workshop) -> Mapping[str, Path]:
     return {**filled, "state": shop.paths.state, "runs": shop.paths.root}
 
 
-def undo_what_was_left(shop: Workshop) -> list[str]:
+def undo_what_was_left(shop: Workshop, *, awaits: bool = True) -> list[str]:
     """Undo what a killed run left, and return what that was; the caller holds the lock of runs.
 
     Raises HarnessError when something stays.
     """
     found = [entry.what for entry in shop.ledger.entries()]
     sweep()
-    left = undo_all(shop.ledger, _undoers(shop), shop.emit)
+    left = undo_all(shop.ledger, _undoers(shop, awaits=awaits), shop.emit)
     if left:
         raise HarnessError(
             "UNDO_INCOMPLETE",
@@ -280,11 +291,11 @@ def _on_this_tree(shop: Workshop, stage: Stage) -> Stage:
     return work
 
 
-def _undoers(shop: Workshop) -> Mapping[str, Undo]:
+def _undoers(shop: Workshop, *, awaits: bool = True) -> Mapping[str, Undo]:
     def undo_workload(arguments: Mapping[str, str]) -> None:
         # A cluster that is gone has taken what was broken with it.
         if shop.cluster_identity():
-            WorkloadUndo(Injector(shop.api(), shop.ledger, postgres_of(shop)))(arguments)
+            WorkloadUndo(Injector(shop.api(), shop.ledger, postgres_of(shop)), awaits=awaits)(arguments)
 
     return {
         CLUSTER_ENTRY: ClusterUndo(

@@ -71,7 +71,8 @@ def _undo_faults(shop: Workshop) -> None:
     if shop.ledger.entries():
         from rehearsal.cli.e2e_assembly import undo
 
-        undo(shop)
+        # Tilt and what judges its work wait for whatever is to be whole; it may need what is deployed now.
+        undo(shop, awaits=False)
 
 
 def _tilt(shop: Workshop, resources: tuple[str, ...], *, ci: bool) -> int:

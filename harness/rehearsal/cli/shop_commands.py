@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.errors import RehearsalError
 from rehearsal.core.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -92,8 +92,10 @@ def _inside(opened: Workshop, hops: Sequence[Hop]) -> list[str]:
     with store_client(opened.catalogue.ports.logs) as client:
         try:
             found = hop_times(VictoriaLogs(client), ids, within_seconds=_LINES_SECONDS) if ids else {}
-        except EnvironmentNotReadyError as error:
+        except RehearsalError as error:
             return [f"who had how much of it is not known: {error.message}"]
+        except ValueError as error:
+            return [f"who had how much of it is not known: a log has no time in its form: {error}"]
     said = {hop.what: shares_text(found[hop.request_id]) for hop in hops if hop.request_id}
     said |= {hop.what: "the cache alone" for hop in hops if hop.cache and not hop.request_id}
     return ["of that time", *(f"  {hop.what}: {said[hop.what]}" for hop in hops if hop.what in said)]

@@ -12,7 +12,7 @@ import click
 
 from rehearsal.cli.cluster_commands import json_option, profile_option, timing_option
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
-from rehearsal.core.verdicts import Ending, ExitCode
+from rehearsal.core.verdicts import Ending, ExitCode, exit_code_of_ending
 
 if TYPE_CHECKING:
     from rehearsal.stages.soaking import SoakRun
@@ -58,8 +58,10 @@ def soak(runs: int, log: Path | None, profile: str | None, timing: str | None, a
         if error is not None and not isinstance(error, _MAY_COME_RIGHT):
             raise error
         broken = 0 if one.is_try else broken + 1
-        if one.ending is Ending.INTERRUPTED:
-            return ExitCode.INTERRUPTED
+        if one.ending in (Ending.INTERRUPTED, Ending.ABORTED):
+            return exit_code_of_ending(
+                one.ending
+            )  # nobody wants another one, or the machine has no room for it
         if broken == _MOST_BROKEN:
             raise EnvironmentNotReadyError(
                 "SOAK_BROKEN",

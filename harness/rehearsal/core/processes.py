@@ -212,9 +212,11 @@ class _Output:
         """Take the next piece of output."""
         if self._redaction is None:
             self._keep(chunk)
-        *whole, self._rest = (self._rest + chunk).split(b"\n")
-        for raw in whole:
-            self._line(raw + b"\n")
+        self._rest += chunk
+        # One by one: who is interrupted in between still has the others.
+        while end := self._rest.find(b"\n") + 1:
+            raw, self._rest = self._rest[:end], self._rest[end:]
+            self._line(raw)
         if len(self._rest) >= _CHUNK_BYTES:
             self.end()
 

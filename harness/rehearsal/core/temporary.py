@@ -21,12 +21,16 @@ _LOCK = ".held"
 def temporary_folder() -> Iterator[Path]:
     """Yield a new folder that only this user may look into; it is gone afterwards."""
     sweep()
-    with (
-        tempfile.TemporaryDirectory(prefix=_PREFIX) as folder,
-        (Path(folder) / _LOCK).open("w", encoding="utf-8") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(folder)
+    while True:
+        with (
+            tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder,
+            (Path(folder) / _LOCK).open("w", encoding="utf-8") as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Before it was locked another process may have taken it for one that was left.
+            if os.fstat(lock.fileno()).st_nlink:
+                yield Path(folder)
+                return
 
 
 def sweep() -> list[Path]:
@@ -40,6 +44,12 @@ def _removed(folder: Path) -> bool:
         if os.fstat(lock.fileno()).st_uid != os.getuid():
             return False
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The lock goes last: what a killed or failing removal leaves can be swept again.
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
         shutil.rmtree(folder)
         return True
     return False

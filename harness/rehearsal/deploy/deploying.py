@@ -39,7 +39,7 @@ class Deployment:
 
     @property
     def log(self) -> Path:
-        """Tilt's whole output; that of the time before is beside it, as tilt.previous.log."""
+        """Tilt's output; that of the time before is beside it, as tilt.previous.log."""
         return self.artefacts / "tilt.log"
 
     @property

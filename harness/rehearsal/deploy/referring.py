@@ -20,6 +20,7 @@ _REFERENCES = {
     "configMapRef": "ConfigMap",
     "configMap": "ConfigMap",
 }
+_IN_EACH_NAMESPACE = "kube-root-ca.crt"  # Kubernetes makes this ConfigMap itself
 
 
 def require_references(objects: Sequence[Manifest], secrets: Collection[tuple[str, str]]) -> None:
@@ -34,7 +35,7 @@ def require_references(objects: Sequence[Manifest], secrets: Collection[tuple[st
         f"  {identity(one)} names {kind} {name}, which nobody makes"
         for one in objects
         for kind, name in sorted(set(references(pod_spec(one) or {})))
-        if (kind, one["metadata"].get("namespace", ""), name) not in there
+        if (kind, one["metadata"].get("namespace", ""), name) not in there and name != _IN_EACH_NAMESPACE
     ]
     if lost:
         raise ConfigurationError(

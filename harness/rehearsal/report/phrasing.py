@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import chain, pairwise
 
 from rehearsal.core.verdicts import Ending, Verdict
 from rehearsal.report.model import CheckReport, Report, Run
@@ -80,8 +81,16 @@ def again(report: Report) -> str:
 
 def stage_again(run: Run, stage: str) -> str:
     """Return the command that repeats one stage of a run on what is deployed, with the same draws."""
-    thorough = " --thorough" if _is_e2e(run) and " --thorough" in run.command else ""
-    return f"rehearsal e2e --stages {stage}{thorough} --seed {run.seed}"
+    options = _choices(run) if _is_e2e(run) else []
+    return shlex.join(["rehearsal", "e2e", "--stages", stage, *options, "--seed", str(run.seed)])
+
+
+def _choices(run: Run) -> list[str]:
+    """Return the options of a run that decide which experiments there are."""
+    words = shlex.split(run.command)
+    found = [word for word in words if word == "--thorough" or word.startswith("--experiment=")]
+    named = [[word, value] for word, value in pairwise(words) if word == "--experiment"]
+    return [*found, *chain.from_iterable(named)]
 
 
 def _is_e2e(run: Run) -> bool:

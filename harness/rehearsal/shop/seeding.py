@@ -78,9 +78,9 @@ async def seed(shop: Warehouse, count: int) -> Seeded:
         if product_id is None:
             offered = await _offered(shop, wanted)
             product_id, added = offered.product_id, added + offered.is_new
-        # A run that was cut off may have left the last one without stock, one beside this may not have given
-        # it yet; giving it again changes nothing.
-        if wanted.sku not in known or product_id == newest:
+        # A run that was cut off may have left the last one that it made without stock, one beside this may
+        # not have given it yet; giving it again changes nothing.
+        if wanted.sku not in known or product_id in newest:
             _taken(await shop.set_stock(product_id, _UNITS), f"the stock of {wanted.sku}")
         ids.append(product_id)
     return Seeded(tuple(ids), added)
@@ -106,18 +106,20 @@ async def _for_sale(shop: Warehouse, sku: str) -> str:
     return next((str(one["id"]) for one in found if one["sku"] == sku), "")
 
 
-async def _known(shop: Warehouse) -> tuple[dict[str, str], str]:
-    """Return ids by the SKU that each began with, and the id of the newest of all."""
+async def _known(shop: Warehouse) -> tuple[dict[str, str], set[str]]:
+    """Return ids by the SKU that each began with, and of the newest product and the newest successor."""
     found: dict[str, str] = {}
-    newest = cursor = ""
+    newest: dict[bool, str] = {}
+    cursor = ""
     while True:
         page = _taken(await shop.products(CATEGORY, cursor), "the question for its products")
         for one in page.body["items"]:
-            newest = newest or str(one["id"])
-            found["-".join(str(one["sku"]).split("-")[:_SKU_PARTS])] = str(one["id"])
+            parts = str(one["sku"]).split("-")
+            newest.setdefault(len(parts) > _SKU_PARTS, str(one["id"]))
+            found["-".join(parts[:_SKU_PARTS])] = str(one["id"])
         cursor = str(page.body.get("next_cursor") or "")
         if not cursor:
-            return found, newest
+            return found, set(newest.values())
 
 
 def _taken(answer: Answer, what: str) -> Answer:

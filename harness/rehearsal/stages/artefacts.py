@@ -45,7 +45,10 @@ class Secrets:
         left: list[str] = []
         for path in _files(folder):
             try:
-                _clean(path, self)
+                if path.name.endswith(_PART):
+                    path.unlink()  # of one that was killed: the file itself is still there
+                else:
+                    _clean(path, self)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -76,11 +79,15 @@ class Secrets:
 
 
 def clean_left(root: Path, secrets: Secrets, emit: Emit) -> list[Path]:
-    """Clean the folders of runs that were killed before they could; return them. No run may be under way."""
+    """Clean the folders of runs that were killed before they could; return those that are clean now.
+
+    No run may be under way.
+    """
     found = run_folder.marked(root)
     for folder in found:
         secrets.clean_run(folder, emit)
-    return found
+    left = run_folder.marked(root)
+    return [folder for folder in found if folder not in left]
 
 
 def keep_end(path: Path, most_bytes: int) -> None:
@@ -114,11 +121,7 @@ def leave_out(path: Path, most_bytes: int) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        if path.name.endswith(_PART):
-            path.unlink(missing_ok=True)  # of one that was killed: the file itself is still there
-        else:
+        if path.is_file() and not path.is_symlink():
             yield path
 
 

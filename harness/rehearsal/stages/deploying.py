@@ -184,7 +184,7 @@ def _record(room: Room, one: ResourceResult, log: str) -> None:
             one.name,
             f"{one.name} did not become ready: {one.reason}",
             expected="every replica ready, of the newest template",
-            observed=one.reason,
+            observed=f"{one.reason}; next: {one.hint}" if one.hint else one.reason,
             evidence=(f"{room.stage}/{one.name}.txt", log),
             reproduce=f"rehearsal up --ci {one.name}",
         )

@@ -1,8 +1,9 @@
 """Stop conditions: for what a run ends itself, because going on would take the machine down with it.
 
 Looked at are the file systems that a run fills, and the memory that is available. One short moment is no
-reason to end anything; two looks in a row are. When it is looked, and what happens then, is for `running`;
-whether a machine is good enough to begin on is for the doctor, whose bounds are far above these.
+reason to end anything; two looks in a row are, unless they were at nearly the same time. When it is looked,
+and what happens then, is for `running`; whether a machine is good enough to begin on is for the doctor, whose
+bounds are far above these.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import psutil
 
@@ -19,7 +21,7 @@ from rehearsal.stages.room import StopConditionError
 
 _GIB = 1 << 30
 _MIB = 1 << 20
-_LOOKS_IN_A_ROW = 2  # a build may hold everything for a moment
+_SHORT_SHARE = 0.5  # of the time between two looks: a build may hold everything for a moment
 _EVERY_SECONDS = 5.0  # a look takes a tenth of a millisecond; a disk fills by a few hundred MiB in between
 
 
@@ -46,13 +48,21 @@ class Guard:
     look: Callable[[], Left]
     bounds: Bounds
     every_seconds: float = _EVERY_SECONDS
-    _short: int = field(default=0, init=False)  # looks in a row that found too little
+    clock: Callable[[], float] = monotonic
+    _short_since: float | None = field(default=None, init=False)  # of looks in a row that found too little
 
     def check(self) -> None:
-        """Look once. Raises StopConditionError when this look and the one before found too little."""
-        why = shortage(self.look(), self.bounds)
-        self._short = self._short + 1 if why else 0
-        if self._short >= _LOOKS_IN_A_ROW:
+        """Look once. Raises StopConditionError when this look and one before, in a row, found too little."""
+        try:
+            why = shortage(self.look(), self.bounds)
+        except OSError:
+            return  # a file system that goes away, or no file to be had, says nothing about room
+        now = self.clock()
+        if not why:
+            self._short_since = None
+        elif self._short_since is None:
+            self._short_since = now
+        elif now - self._short_since >= _SHORT_SHARE * self.every_seconds:
             raise StopConditionError(f"going on would harm this machine: {why}")
 
 

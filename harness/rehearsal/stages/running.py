@@ -104,25 +104,30 @@ class Runner:
         ending, reason = self._work(one.spec, room)
         course.endings[one.spec.name] = ending
         seconds = monotonic() - started
-        artefacts = self._diagnosis(one.spec, room, ending, began_at)
-        self.redact(self.folder / one.spec.name)
-        self.emit(StageFinished(one.spec.name, ending, seconds, reason, artefacts))
+        artefacts: list[str] = []
+        try:
+            self._diagnose(one.spec, room, ending, began_at, artefacts)
+            self.redact(self.folder / one.spec.name)
+        finally:
+            # Also when that is interrupted: how the stage ended is known.
+            self.emit(StageFinished(one.spec.name, ending, seconds, reason, tuple(artefacts)))
 
-    def _diagnosis(self, spec: StageSpec, room: Room, ending: Ending, since: datetime) -> tuple[str, ...]:
+    def _diagnose(
+        self, spec: StageSpec, room: Room, ending: Ending, since: datetime, found: list[str]
+    ) -> None:
         # Whoever interrupts a run does not want to wait; what only prepares has no cluster to ask yet.
         if not spec.judges or ending in (Ending.PASS, Ending.INTERRUPTED):
-            return ()
-        found: list[str] = []
+            return
         try:
             with time_limit(_DIAGNOSIS_SECONDS):
                 # One by one: what was collected counts, whatever becomes of the rest.
                 for name in self.diagnose(room, since):
                     found.append(name)
-        except (RehearsalError, OSError, OvertimeError) as error:
-            why = str(error) or "it took too long"
+        except (Exception, OvertimeError) as error:
+            # Whatever it is: an explanation that is missing must not take the run's verdict with it.
+            why = str(error) or ("it took too long" if isinstance(error, OvertimeError) else repr(error))
             what = "the rest of what" if found else "what"
             self.emit(Notice(Level.WARNING, f"{what} explains {spec.name} could not be collected: {why}"))
-        return tuple(found)
 
     def _work(self, spec: StageSpec, room: Room) -> tuple[Ending, str]:
         try:
@@ -237,6 +242,8 @@ class Signals:
         """Take a signal: the first one interrupts."""
         if not self.closed:
             self.closed = True
+            # What unwinds now must not be cut off by the time limit or the guard of its stage.
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt
 
 

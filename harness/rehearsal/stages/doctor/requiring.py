@@ -18,7 +18,7 @@ from rehearsal.stages.doctor.collecting import read_disks, written_folders
 from rehearsal.stages.doctor.facts import DiskFacts
 from rehearsal.stages.doctor.holders import EngineUse, find_ports, look_at_engine
 from rehearsal.stages.doctor.judging_environment import judge_port
-from rehearsal.stages.doctor.judging_machine import GIB, NEEDED_MEMORY_GIB, judge_disk
+from rehearsal.stages.doctor.judging_machine import GIB, NEEDED_MEMORY_GIB, has_memory, judge_disk
 from rehearsal.stages.doctor.rows import Row
 from rehearsal.supply.engine_finding import Engine, find_engine
 from rehearsal.supply.engine_home import EngineHome
@@ -51,10 +51,10 @@ def refuse_full(catalogue: Catalogue, disks: Iterable[DiskFacts]) -> None:
 
 def refuse_small(profile: str, memory_bytes: int) -> None:
     """Raise EnvironmentNotReadyError when the machine has less memory than the profile needs."""
-    needed_gib, has_gib = NEEDED_MEMORY_GIB.get(profile, 0.0), memory_bytes / GIB
-    if has_gib >= needed_gib:
+    if has_memory(profile, memory_bytes):
         return
-    fitting = [name for name, needed in NEEDED_MEMORY_GIB.items() if needed <= has_gib]
+    needed_gib, has_gib = NEEDED_MEMORY_GIB[profile], memory_bytes / GIB
+    fitting = [name for name in NEEDED_MEMORY_GIB if has_memory(name, memory_bytes)]
     least = min(NEEDED_MEMORY_GIB.values())
     raise EnvironmentNotReadyError(
         "PROFILE_TOO_LARGE",
