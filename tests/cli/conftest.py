@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rehearsal.cli import e2e_assembly
@@ -54,7 +55,7 @@ class Ground:
         """Take down what was undone."""
         self.undone.append(arguments["stage"])
 
-    def reports(self) -> list[dict[str, object]]:
+    def reports(self) -> list[dict[str, Any]]:
         """Return the reports of all runs."""
         paths = sorted(self.checkout.glob("runs/*/report.json"))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]

@@ -55,7 +55,7 @@ def test_run_that_would_harm_the_machine_stops_with_6_and_undoes_everything(
     assert main.run(["e2e"]) == ExitCode.ABORTED
     assert (ground.undone, ground.ledger.entries()) == (["supply"], [])
     (report,) = ground.reports()
-    stages = {one["name"]: one["ending"] for one in report["stages"]}  # type: ignore[attr-defined]
+    stages = {one["name"]: one["ending"] for one in report["stages"]}
     assert (report["verdict"], stages["cluster"], stages["chaos"]) == ("ABORTED", "ABORTED", "NOT RUN")
 
 
@@ -74,21 +74,21 @@ def test_seed_that_was_asked_for_stands_in_the_report(ground: Ground) -> None:
     main.run(["e2e", "--seed", "7", "--stages", "load"])
 
     (report,) = ground.reports()
-    assert report["run"]["seed"] == 7  # type: ignore[index]
+    assert report["run"]["seed"] == 7
 
 
 def test_report_says_what_is_promised_of_the_latency_of_orders(ground: Ground) -> None:
     main.run(["e2e", "--stages", "load"])
 
     (report,) = ground.reports()
-    assert report["run"]["order_p95_seconds"] == 1.0  # type: ignore[index]
+    assert report["run"]["order_p95_seconds"] == 1.0
 
 
 def test_stages_that_were_not_asked_for_are_not_looked_at(ground: Ground) -> None:
     main.run(["e2e", "--from", "chaos"])
 
     (report,) = ground.reports()
-    assert len(report["not_looked_at"]) == 6  # type: ignore[arg-type]
+    assert len(report["not_looked_at"]) == 6
 
 
 def test_what_a_killed_run_left_is_undone_before_anything_else(ground: Ground) -> None:

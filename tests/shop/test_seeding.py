@@ -178,12 +178,11 @@ def test_a_product_is_the_same_each_time_and_like_no_other() -> None:
 
 
 def test_what_was_left_without_stock_gets_it_though_a_successor_is_newer() -> None:
-    shop = FakeWarehouse(breaks_at_write=15)  # the product of the eighth is there, its stock is not
-    shop_count = 8
+    shop = FakeWarehouse(breaks_at_write=16)  # the product of the eighth is there, its stock is not
     with pytest.raises(EnvironmentNotReadyError):
-        asyncio.run(seed(shop, shop_count))
+        asyncio.run(seed(shop, 8))
     shop.discontinued.add("SEED-0003")
     shop.breaks_at_write = 0
     asyncio.run(seed(shop, 4))
-    asyncio.run(seed(shop, shop_count))
-    assert len(shop.stocked()) == shop_count
+    asyncio.run(seed(shop, 8))
+    assert len(shop.stocked()) == 8
