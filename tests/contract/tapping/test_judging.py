@@ -13,6 +13,7 @@ import pytest
 from rehearsal.contract.tapping.explaining import FOLDER, REASONS, read_explanations
 from rehearsal.contract.tapping.judging import cost_of, unseen_types
 from rehearsal.contract.tapping.records import Record
+from rehearsal.contract.tapping.seen import Seen
 from rehearsal.core.events import Level
 from rehearsal.core.verdicts import Verdict
 
@@ -116,6 +117,37 @@ def test_clean_run_is_passed_over_in_silence() -> None:
 )
 def test_planted_record_is_found_and_named(planted: Record, found: tuple[str, str]) -> None:
     assert bad(verdict(see([*clean(), planted]))) == [(*found, FAIL)]
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    return {"a": _nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize(
+    ("planted", "check"),
+    [
+        pytest.param(record("orders", b'{"type": "\\ud800"}'), "events.known", id="type"),
+        pytest.param(_with(lambda one: one.update(source="\ud800")), "events.valid", id="source"),
+        pytest.param(_with(lambda one: one["data"].update(user_id=_nested(400))), "events.valid", id="depth"),
+        pytest.param(dead("orders", {"type": "\ud800"}), "events.dead_letters", id="dead-letter"),
+        pytest.param(record("orders", placed("\ud800", 0), key=NEW), "events.valid", id="subject"),
+    ],
+)
+def test_record_that_json_can_hold_and_nothing_else_is_found_like_any_other(
+    planted: Record, check: str
+) -> None:
+    seen = see([*clean(), planted])
+
+    # What is wrong with one record must not keep the tap from telling of the others.
+    assert Seen.model_validate_json(seen.model_dump_json()) == seen
+    assert {id_ for id_, _, _ in bad(verdict(seen))} == {check}
+
+
+def test_number_of_an_aggregate_without_a_name_is_told() -> None:
+    planted = [placed("\ud800"), placed("\ud800", 3)]
+    seen = see([*clean(), *(record("orders", one, key=NEW) for one in planted)])
+
+    assert "events.sequence" in seen.model_dump_json()
 
 
 def test_id_with_other_content_is_found() -> None:

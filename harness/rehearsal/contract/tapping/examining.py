@@ -135,7 +135,14 @@ class Examiner:
                 self._found(checks.VALID, record, event_type.name, rule, said, _cut(wanted), _cut(there))
 
     def _schema(self, record: Record, event: Mapping[str, Any], event_type: EventType) -> None:
-        for error in event_type.validator.iter_errors(event):
+        try:
+            errors = list(event_type.validator.iter_errors(event))
+        except ValueError as error:
+            # Nested deeper than the validator goes, or half of a character: one record must not end the tap.
+            said = _cut(f"the validator cannot look through it: {error}")
+            self._found(checks.VALID, record, event_type.name, "unreadable", said, "its schema", said)
+            return
+        for error in errors:
             path = "/".join("*" if isinstance(step, int) else str(step) for step in error.instance_path)
             keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
             said = f"/{path}: {_cut(error.message)}"
@@ -179,7 +186,7 @@ class Examiner:
             one.record,
             one.record.topic,
             one.rule,
-            one.sentence,
+            _cut(one.sentence),
             f"number {one.expected}",
             f"number {one.observed}",
         )
@@ -243,5 +250,6 @@ def _number_of(event: Mapping[str, Any], event_type: EventType) -> int:
 
 
 def _cut(value: object) -> str:
-    text = str(value)
+    # JSON can hold half of a character (\ud800), and the summary cannot.
+    text = str(value).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _LONGEST_CHARACTERS else f"{text[:_LONGEST_CHARACTERS]} ..."
