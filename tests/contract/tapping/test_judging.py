@@ -208,6 +208,21 @@ def test_more_findings_than_can_be_told_apart_are_no_pass() -> None:
     assert ("events.identity", "all topics", INVALID) in bad(verdict(seen))
 
 
+@pytest.mark.parametrize("check", ["events.valid", "events.sequence", "events.dead_letters"])
+def test_more_findings_than_can_be_told_apart_are_no_pass_of_any_topic(check: str) -> None:
+    planted = [record(f"topic-{number}", placed(NEW)) for number in range(250)]
+    checks = verdict(see([*clean(), *planted]))
+
+    assert {one.verdict for one in checks if one.id == check} == {INVALID}
+
+
+def test_records_of_which_none_is_an_event_show_nothing_of_types_ids_and_numbers() -> None:
+    checks = verdict(see([record("orders", b"{"), record("products", b"{")]))
+
+    for name in ("known", "identity", "sequence"):
+        assert {one.verdict for one in checks if one.id == f"events.{name}"} == {INVALID}
+
+
 def test_nothing_seen_is_invalid() -> None:
     assert {one.verdict for one in verdict(see([]))} == {INVALID}
 

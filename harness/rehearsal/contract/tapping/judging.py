@@ -92,14 +92,14 @@ class _Judge:
             return
         records = sum(one.records for one in self._topics())
         blind = next((why for one in self.seen.topics if (why := self._blind(one))), self.why)
-        if self.seen.uncounted:
-            blind = blind or f"{self.seen.uncounted} findings more than can be told apart"
-        if blind:
+        types = len({name for one in self._topics() for name in one.types})
+        if blind := blind or self._uncounted():
             yield kind.invalid(ALL_TOPICS, f"not everything was seen: {blind}")
         elif not records:
             yield kind.invalid(ALL_TOPICS, "no event was written while the tap looked")
+        elif not types:
+            yield kind.invalid(ALL_TOPICS, f"none of {records} records is an event of a known type")
         else:
-            types = len({name for one in self._topics() for name in one.types})
             copies = sum(one.copies for one in self._topics())
             yield kind.passed(ALL_TOPICS, good.format(records=records, types=types, copies=copies))
 
@@ -121,6 +121,9 @@ class _Judge:
         there = self.seen.topic(topic)
         if there is not None and (blind := self._blind(there)):
             yield SEQUENCE.invalid(topic, f"not everything was seen: {blind}")
+            return
+        if there is not None and there.records and not there.aggregates:
+            yield SEQUENCE.invalid(topic, f"none of its {there.records} records counts")
             return
         older = "; of {undecided} the beginning is no longer there" if there and there.undecided else ""
         yield from self.of_topic(SEQUENCE, topic, "{aggregates} of them count up without a gap" + older)
@@ -158,9 +161,14 @@ class _Judge:
     def _unseen(self, name: str, topic: TopicSeen | None) -> str:
         if topic is None:
             return f"there is no topic {name}"
-        if blind := self._blind(topic):
+        if blind := self._blind(topic) or self._uncounted():
             return f"not everything was seen: {blind}"
         return "" if topic.records else "no record was written to it while the tap looked"
+
+    def _uncounted(self) -> str:
+        # Nobody can say of which topic they are.
+        many = self.seen.uncounted
+        return f"{many} findings more than can be told apart" if many else ""
 
     def _failed(self, kind: CheckKind, one: Finding) -> Check:
         path = SCHEMAS / f"{one.subject}.schema.json"
