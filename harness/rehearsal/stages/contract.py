@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from rehearsal.contract.checks import DRIFT, FUZZ
+from rehearsal.contract.checks import DRIFT
 from rehearsal.contract.committed import judge_committed
 from rehearsal.contract.drift import FOLDER, judge_drift, text_of
 from rehearsal.contract.expecting import judge_expectations
 from rehearsal.contract.fuzzing.deployed import PARTS, FuzzedShop, Part, Target, Way, judge_target, prepare
+from rehearsal.contract.fuzzing.judging import unseen
 from rehearsal.contract.smoke import OpenShop, smoke
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError
@@ -107,7 +108,7 @@ class ContractStage:
     ) -> Sequence[Check]:
         file = room.folder / _document_name(part.service)
         if not file.exists():  # why, is said already
-            return [FUZZ.invalid(f"{part.service} {way.name}", "there is no document to fuzz it by")]
+            return list(unseen(f"{part.service} {way.name}", "there is no document to fuzz it by"))
         target = Target(
             part,
             way,

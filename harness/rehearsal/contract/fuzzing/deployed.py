@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rehearsal.contract.checks import FUZZ
-from rehearsal.contract.fuzzing.judging import LEAST_LINKS, Run, Subject, evidence, shortfalls
+from rehearsal.contract.fuzzing.judging import LEAST_LINKS, Run, Subject, evidence, shortfalls, unseen
 from rehearsal.contract.fuzzing.reading import read
 from rehearsal.contract.fuzzing.running import EVENTS, Fuzz, User, fuzz
 from rehearsal.contract.openapi import operations
@@ -124,7 +123,7 @@ async def judge_target(target: Target, folder: Path) -> list[Check]:
             async for one in _runs(target, url, folder / name):
                 runs.append(one)
     except EnvironmentNotReadyError as error:
-        return [FUZZ.invalid(target.name, error.message)]
+        return list(unseen(target.name, error.message))
     file = folder / f"{name}.json"
     file.write_text(evidence(runs), encoding="utf-8")
     subject = Subject(

@@ -136,12 +136,13 @@ class Subject:
         name = f"{self.service} {self.way}"
         broken = [f"as {one.user.name}: {why}" for one in runs for why in _why_invalid(one.seen)]
         broken += _why_untried([one.seen for one in runs])
-        if broken or not runs:
-            yield FUZZ.invalid(name, f"it could not be fuzzed: {broken[0] if broken else 'no run was made'}")
         failures = [failure for one in runs for failure in one.seen.failures]
+        if broken or not runs:
+            yield from unseen(name, broken[0] if broken else "no run was made", failures)
         yield from self.judge_failures(failures)
         if not failures and runs and not broken:
             yield FUZZ.passed(name, f"{_said(runs)} kept every promise", observed=_limited(runs))
+        if not any(map(_is_of_rights, failures)) and runs and not broken:
             yield AUTHORISED.passed(name, f"as {_names(runs)}: nobody got what is not theirs")
         yield from self._covered(name, [one.seen for one in runs if not one.user.forbidden], broken)
 
@@ -149,7 +150,7 @@ class Subject:
         """Yield one check for each operation that breaks promises, and one more for rights."""
 
         def key(one: Failure) -> tuple[str, bool]:
-            return one.operation, one.check in _OF_RIGHTS
+            return one.operation, _is_of_rights(one)
 
         for (operation, of_rights), group in groupby(sorted(failures, key=key), key=key):
             found = list(group)
@@ -183,6 +184,19 @@ class Subject:
                 f"{operations} operations took sound requests, {followed} of {known} links were followed"
             )
             yield COVERED.passed(name, sentence)
+
+
+def unseen(name: str, why: str, failures: Sequence[Failure] = ()) -> Iterator[Check]:
+    """Yield what nobody can say of a service, by its name and way, that was not fuzzed to the end."""
+    sentence = f"it could not be fuzzed: {why}"
+    yield FUZZ.invalid(name, sentence)
+    # Who gets what of the other services says nothing about this one.
+    if not any(map(_is_of_rights, failures)):
+        yield AUTHORISED.invalid(name, sentence)
+
+
+def _is_of_rights(one: Failure) -> bool:
+    return one.check in _OF_RIGHTS
 
 
 def _why_invalid(seen: Seen) -> Iterator[str]:
