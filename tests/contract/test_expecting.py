@@ -40,7 +40,7 @@ class Shop:
         if request.url.path == "/api/products":
             made = body | {"id": str(uuid.uuid4())}
             self.products[made["id"]] = made
-            return 201, made
+            return 201, {} if "product without id" in self.faults else made
         if request.url.path == "/api/quotes":
             return self._quotes(request.url.params.get_list("product_id"))
         if request.url.path == "/api/orders":
@@ -54,11 +54,13 @@ class Shop:
         unknown = [one for one in wanted if one not in self.products]
         if "unknown is an error" in self.faults and unknown:
             return 404, {"title": "Not Found"}
+        if "no quotes" in self.faults:
+            return 404, {"title": "Not Found"}
         extra = 1 if "other prices" in self.faults else 0
         sold = "sells what was withdrawn" in self.faults
         items = [
             {
-                "product_id": one["id"],
+                "id" if "field renamed" in self.faults else "product_id": one["id"],
                 "currency": one["currency"],
                 "price_minor": one["price_minor"] + extra,
                 "status": "ACTIVE" if sold else one["status"],
@@ -75,7 +77,8 @@ class Shop:
         if refused and refused not in self.faults:
             return 409, {"type": f"urn:mambogo:problem:{refused}"}
         total = sum(one["quantity"] * one["expected_unit_price_minor"] for one in lines)
-        answer = {"order_id": str(uuid.uuid4()), "total_minor": total + ("fee" in self.faults)}
+        named = {} if "order without id" in self.faults else {"order_id": str(uuid.uuid4())}
+        answer = {**named, "total_minor": total + ("fee" in self.faults)}
         self.keys[key] = lines, answer
         return 201, answer
 
@@ -143,6 +146,30 @@ def test_broken_expectation_is_named_with_consumer_and_provider(
     assert all("-service of " in one for one in failed)
     # A hundred products hold 99 that nobody knows; and what takes any key takes any request.
     assert len(failed) <= 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("no quotes", "what was withdrawn is not quoted as on sale"),
+        ("field renamed", "a quote is the product's price"),
+        ("field renamed", "what nobody knows is no error"),
+        ("order without id", "one key is one order, however often it is sent"),
+    ],
+)
+def test_answer_in_which_there_is_nothing_to_look_at_keeps_no_expectation(
+    shop: Shop, tmp_path: Path, fault: str, named: str
+) -> None:
+    shop.faults = frozenset({fault})
+    failed = [one.subject for one in _judge(tmp_path) if one.verdict is Verdict.FAIL]
+
+    assert any(one.endswith(f"({named})") for one in failed)
+
+
+def test_products_without_ids_are_nothing_to_try(shop: Shop, tmp_path: Path) -> None:
+    shop.faults = frozenset({"product without id"})
+
+    assert {one.verdict for one in _judge(tmp_path)} == {Verdict.INVALID}
 
 
 def test_provider_that_is_down_shows_nothing(shop: Shop, tmp_path: Path) -> None:
