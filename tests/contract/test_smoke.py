@@ -25,17 +25,23 @@ class GuardedShop(FakeShop):
     """A shop with a door; what it says to strangers can be planted."""
 
     unguarded: tuple[str, ...] = ()
+    hidden: bool = False  # orders, also from their owner
+    away: bool = False  # the service behind the gateway
     to_stranger: Answer | None = None  # for an order that exists
     requests: int = field(default=0)
 
     async def anonymous(self, method: str, path: str) -> Answer:
         """Ask without a token."""
+        if self.away:
+            return Answer(Kind.INFO, 503)
         return Answer(Kind.OK, 200) if path in self.unguarded else refusing(401)
 
     async def order(self, user: str, order_id: str) -> Answer:
         """Get an order; each answer names its own request."""
         self.requests += 1
         answer = await super().order(user, order_id)
+        if self.hidden or self.away:
+            return Answer(Kind.INFO, 503) if self.away else Answer(Kind.FAIL, 404, dict(NOT_FOUND))
         if answer.kind is Kind.OK:
             return answer
         if order_id in self.stored and self.to_stranger is not None:
@@ -93,6 +99,19 @@ def test_stranger_who_learns_of_an_order_is_found(tmp_path: Path, planted: Answe
     checks = _ask(GuardedShop(to_stranger=planted), tmp_path)
 
     assert _failed(checks) == [("contract.owner", "GET /api/orders/{order_id}")]
+
+
+def test_order_that_its_owner_cannot_read_either_shows_nothing(tmp_path: Path) -> None:
+    checks = _ask(GuardedShop(hidden=True), tmp_path, impatient=True)
+
+    assert checks["contract.owner", "GET /api/orders/{order_id}"].verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("check", ["contract.token", "contract.owner"])
+def test_gateway_whose_service_is_away_gives_nothing_away(tmp_path: Path, check: str) -> None:
+    checks = _ask(GuardedShop(away=True), tmp_path, impatient=True)
+
+    assert {one.verdict for (id_, _), one in checks.items() if id_ == check} == {Verdict.INVALID}
 
 
 def test_shop_that_does_not_answer_a_stranger_shows_nothing(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from rehearsal.shop.history import History
 
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
+# Whoever says so says nothing about what was asked: a limit, or a gateway whose service is away.
+_AWAY = (429, 502, 503, 504)
 # What differs between two answers that say the same: they name their own request.
 _OWN_TO_A_REQUEST = ("instance", "request_id", "trace_id")
 _GUARDED = (("GET", "/api/orders"), ("GET", "/api/carts/current"), ("GET", "/api/payments"))
@@ -43,9 +45,10 @@ async def smoke(shop: OpenShop, plan: FlowPlan, history: History) -> AsyncIterat
     for method, path in _GUARDED:
         yield _token(f"{method} {path}", await shop.anonymous(method, path))
     if one.order_id:
+        own = await shop.order(owner, one.order_id)
         theirs = await shop.order(stranger, one.order_id)
         nobodys = await shop.order(stranger, str(uuid.uuid4()))
-        yield _owner(one.order_id, theirs, nobodys)
+        yield _owner(one.order_id, own, theirs, nobodys)
     else:
         yield OWNER.invalid("GET /api/orders/{order_id}", "there is no order that a stranger could ask for")
 
@@ -65,8 +68,8 @@ def _order(state: str, order_id: str, answer: str, history: History) -> Check:
 
 
 def _token(operation: str, answer: Answer) -> Check:
-    if answer.status is None:
-        return TOKEN.invalid(operation, f"no answer came: {answer.error}")
+    if why := _unanswered(answer):
+        return TOKEN.invalid(operation, why)
     if answer.status == _UNAUTHORIZED:
         return TOKEN.passed(operation, "without a token it answers 401", observed="401")
     return TOKEN.failed(
@@ -78,10 +81,10 @@ def _token(operation: str, answer: Answer) -> Check:
     )
 
 
-def _owner(order_id: str, theirs: Answer, nobodys: Answer) -> Check:
+def _owner(order_id: str, own: Answer, theirs: Answer, nobodys: Answer) -> Check:
     subject = "GET /api/orders/{order_id}"
-    if theirs.status is None or nobodys.status is None:
-        return OWNER.invalid(subject, f"no answer came: {theirs.error or nobodys.error}")
+    if why := _unanswered(theirs) or _unanswered(nobodys):
+        return OWNER.invalid(subject, why)
     if theirs.kind is Kind.OK:
         return OWNER.failed(
             subject,
@@ -89,6 +92,8 @@ def _owner(order_id: str, theirs: Answer, nobodys: Answer) -> Check:
             expected="404, as for an order that does not exist",
             observed=f"{theirs.status} with the order",
         )
+    if own.kind is not Kind.OK:
+        return OWNER.invalid(subject, f"its owner cannot read order {order_id} either: {own}")
     if theirs.status == nobodys.status == _NOT_FOUND and _said(theirs.body) == _said(nobodys.body):
         return OWNER.passed(subject, "another user's order is answered as one that does not exist")
     return OWNER.failed(
@@ -97,6 +102,13 @@ def _owner(order_id: str, theirs: Answer, nobodys: Answer) -> Check:
         expected=f"{nobodys.status} {dict(_said(nobodys.body))}, as for an order that does not exist",
         observed=f"{theirs.status} {dict(_said(theirs.body))}",
     )
+
+
+def _unanswered(answer: Answer) -> str:
+    """Return why an answer is none; empty when it is one."""
+    if answer.status is None or answer.status in _AWAY:
+        return f"no answer came: {answer}"
+    return ""
 
 
 def _said(body: Mapping[str, Any]) -> Mapping[str, Any]:
