@@ -145,6 +145,17 @@ def test_event_that_nobody_writes_any_more_is_found(schema: Schema) -> None:
     assert (found.operation, found.rule) == (READERS, "type-removed")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda it: it.update(properties=5), lambda it: it["properties"].update(data=[])],
+    ids=["fields", "data"],
+)
+def test_what_has_not_the_form_of_a_schema_is_in_doubt(schema: Schema, change: Change) -> None:
+    found = _found(schema, change)
+
+    assert {one.operation for one in found if one.is_doubt} == {READERS, WRITTEN}
+
+
 def test_break_of_an_older_release_is_found_although_the_last_one_has_it(schema: Schema) -> None:
     second = copy.deepcopy(schema)
     _data(second)["required"].append("note")

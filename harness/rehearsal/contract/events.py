@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from rehearsal.contract.exchanging import given
-from rehearsal.contract.findings import Finding
+from rehearsal.contract.findings import Finding, doubt
 from rehearsal.contract.openapi import Part
 
 TOPIC = "x-topic"
@@ -27,7 +27,11 @@ def compare_event(releases: Mapping[str, EventSchema], current: EventSchema | No
 
 def reads(reader: EventSchema, written: EventSchema, *, operation: str, what: str) -> Iterator[Finding]:
     """Yield what an event as `written` may have that a reader of `reader` refuses."""
-    yield from given(operation, _part(reader), _part(written), what)
+    try:
+        yield from given(operation, _part(reader), _part(written), what)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Whatever is JSON and has not the form of a schema.
+        yield doubt(operation, "", f"a schema cannot be read: {type(error).__name__}: {error}")
 
 
 def _compare(name: str, released: EventSchema, current: EventSchema | None) -> Iterator[Finding]:
