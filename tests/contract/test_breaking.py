@@ -218,6 +218,11 @@ BREAKS: dict[str, tuple[Change, str, set[tuple[str, str]]]] = {
         "the document",
         {("/components/securitySchemes/bearer", "security-scheme")},
     ),
+    "credentials no longer described": (
+        lambda it: it["components"].pop("securitySchemes"),
+        "the document",
+        {("/components/securitySchemes/bearer", "security-scheme")},
+    ),
 }
 
 
@@ -300,6 +305,21 @@ def test_harmless_change_is_silent(document: Document, change: Change) -> None:
     assert _found(document, change) == []
 
 
+def test_default_of_what_is_refused_now_is_no_doubt_besides(document: Document) -> None:
+    _property(document, "LineBody", "quantity").update(default=1)
+    found = _found(document, lambda it: _schema(it, "OrderBody")["properties"].pop("lines"))
+
+    # The body still says that it wants the field, which it refuses.
+    assert found
+    assert not [one for one in found if one.is_doubt]
+
+
+def test_null_that_is_no_longer_written_as_a_default_is_silent(document: Document) -> None:
+    _schema(document, "OrderBody")["properties"]["currency"]["default"] = None
+
+    assert _found(document, lambda it: _property(it, "OrderBody", "currency").pop("default")) == []
+
+
 def test_finding_tells_the_place_the_value_and_for_whom(document: Document) -> None:
     (found,) = _found(document, lambda it: _property(it, "LineBody", "quantity").update(maximum=999))
 
@@ -326,6 +346,7 @@ def test_all_breaks_of_a_change_are_found(document: Document) -> None:
         (lambda it: _property(it, "LineBody", "product_id").update(format="ulid"), f"{BODY}"),
         (lambda it: _operation(it).update(callbacks={"paid": {}}), f"{PLACE}/callbacks"),
         (lambda it: it["components"]["schemas"].pop("LineBody"), f"{BODY}"),
+        (lambda it: _parameter(it, "limit")["schema"].pop("default"), f"{LIST}/parameters/0/schema"),
         (lambda it: it["paths"].update({"/api/others": 7}), ""),
     ],
     ids=[
@@ -337,6 +358,7 @@ def test_all_breaks_of_a_change_are_found(document: Document) -> None:
         "format",
         "callbacks",
         "dangling",
+        "default gone",
         "form",
     ],
 )

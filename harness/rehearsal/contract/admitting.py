@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rehearsal.contract.findings import CALLERS, Finding, text_of
-from rehearsal.contract.openapi import Document, Operation
+from rehearsal.contract.openapi import Document, Operation, operations
 from rehearsal.contract.schemas import is_annotation
 
 _OWNERS = "those whose data it guards"
@@ -33,18 +33,17 @@ def admission(old: Operation, new: Operation) -> Iterator[Finding]:
 def schemes(released: Document, current: Document) -> Iterator[Finding]:
     """Yield which kinds of credentials are no longer what they were."""
     before, after = _schemes_of(released), _schemes_of(current)
+    wanted = {name for one in operations(current).values() for held in one.security for name in held}
     for name, was in before.items():
-        now = after.get(name)
-        if now is not None and text_of(_meaning(was)) != text_of(_meaning(now)):
-            yield Finding(
-                "the document",
-                f"/components/securitySchemes/{name}",
-                "security-scheme",
-                f"the credentials called {name} are others now",
-                CALLERS,
-                text_of(_meaning(was)),
-                text_of(_meaning(now)),
-            )
+        expected = text_of(_meaning(was))
+        if name not in after and name not in wanted:
+            continue  # who is let in without it now, each operation says
+        observed = text_of(_meaning(after[name])) if name in after else "nothing"
+        if observed != expected:
+            become = "others now" if name in after else "wanted, and no longer described"
+            sentence = f"the credentials called {name} are {become}"
+            pointer = f"/components/securitySchemes/{name}"
+            yield Finding("the document", pointer, "security-scheme", sentence, CALLERS, expected, observed)
 
 
 def _suffices(held: Credentials, wanted: Credentials) -> bool:

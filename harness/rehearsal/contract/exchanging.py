@@ -34,7 +34,8 @@ def taken(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
         )
     yield from _doubts(operation, now.pointer, fitted)
     if not fitted.doubt:
-        yield from _left_out(operation, was, now, what)
+        refused = tuple(misfit.pointer for misfit in fitted.misfits)
+        yield from _left_out(operation, was, now, what, refused)
 
 
 def given(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
@@ -82,12 +83,17 @@ def _doubts(operation: str, pointer: str, fitted: Fit) -> Iterator[Finding]:
         yield doubt(operation, pointer, fitted.doubt)
 
 
-def _left_out(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
-    """Yield where a value that is left out means something else than it did."""
+def _left_out(operation: str, was: Part, now: Part, what: str, refused: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield where a value that is left out means something else than it did, or nobody says what."""
     means = dict(defaults(now.content, now.document, ""))
     for pointer, value in defaults(was.content, was.document, ""):
-        if pointer in means and text_of(means[pointer]) != text_of(value):
-            place = f"{what} {place_of(pointer)}".rstrip()
+        place = f"{what} {place_of(pointer)}".rstrip()
+        if pointer not in means:
+            # What is refused is told already, and what is left out is nothing unless something else is said.
+            if value is not None and not pointer.startswith(refused):
+                why = f"{place}, left out, meant {text_of(value)}, and what it means now is not said"
+                yield doubt(operation, f"{now.pointer}{pointer}", why)
+        elif text_of(means[pointer]) != text_of(value):
             yield Finding(
                 operation,
                 f"{now.pointer}{pointer}",
