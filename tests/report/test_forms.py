@@ -19,6 +19,7 @@ from rehearsal.core.events import (
     Level,
     Notice,
     NotLookedAt,
+    RunFinished,
     StageFinished,
     StageStarted,
 )
@@ -161,6 +162,36 @@ def test_check_that_could_not_look_is_an_error_in_junit(report: Report) -> None:
     assert [case.get("classname") for case in root.iter("testcase") if case.find("error") is not None] == [
         "chaos.traffic"
     ]
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict"),
+    [
+        ((RunFinished(Ending.ERROR, 5, 2.0),), "ERROR"),  # something could not be undone
+        ((RunFinished(Ending.INTERRUPTED, 130, 2.0),), "INTERRUPTED"),
+        ((), "INTERRUPTED"),  # killed between two stages
+    ],
+    ids=["not undone", "interrupted", "killed"],
+)
+def test_run_that_is_no_pass_is_none_in_junit_although_every_stage_is(
+    events: tuple[Event, ...], verdict: str
+) -> None:
+    report = of_events(
+        StageStarted("load", "Load.", 1.0),
+        CheckFinished("load", LOST.passed("orders", "no order is lost")),
+        StageFinished("load", Ending.PASS, 1.0),
+        *events,
+    )
+    root = ElementTree.fromstring(render_junit(report))  # noqa: S314 - our own document
+
+    assert [one.get("message", "").partition(":")[0] for one in root.iter("error")] == [verdict]
+    assert [suite.get("errors") for suite in root] == ["0", "1"]
+
+
+def test_junit_says_the_verdict_of_a_usual_run_once(report: Report) -> None:
+    root = ElementTree.fromstring(render_junit(report))  # noqa: S314 - our own document
+
+    assert [suite.get("name") for suite in root] == [stage.name for stage in report.stages]
 
 
 def test_junit_survives_what_xml_cannot_hold() -> None:

@@ -1,4 +1,7 @@
-"""JUnit XML: a suite for each stage, a case for each check; what could not look is an error, never a pass."""
+"""JUnit XML: a suite for each stage, a case for each check; what could not look is an error, never a pass.
+
+Whoever reads only this has to see the run's verdict: what no stage says of it is a case of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from xml.etree import ElementTree
 
 from rehearsal.core.verdicts import Ending, Verdict
 from rehearsal.report.model import CheckReport, Report, StageReport
+from rehearsal.report.phrasing import headline
 
 # What XML 1.0 cannot hold, in whatever form.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,6 +21,12 @@ def render_junit(report: Report) -> str:
     root = ElementTree.Element("testsuites", name="rehearsal", time=f"{report.run.seconds:.3f}")
     for stage in report.stages:
         _suite(root, stage, [one for one in report.checks if one.stage == stage.name])
+    told = {stage.ending for stage in report.stages} - {Ending.NOT_RUN}
+    if report.verdict not in {Ending.PASS, *told}:
+        # It was cut off between two stages, something could not be undone, or no stage was run.
+        suite = ElementTree.SubElement(root, "testsuite", name="run", time="0.000")
+        _problem(suite, "run", "error", f"{report.verdict}: {headline(report)}")
+        _count(suite)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -28,9 +38,17 @@ def _suite(root: ElementTree.Element, stage: StageReport, checks: list[CheckRepo
     # A stage that ended otherwise than by its checks is a case of its own: none of them says so.
     verdicts = {check.verdict.value for check in checks}
     if stage.ending is not Ending.PASS and stage.ending.value not in verdicts:
-        case = ElementTree.SubElement(suite, "testcase", classname=stage.name, name="stage")
         kind = "skipped" if stage.ending is Ending.NOT_RUN else "error"
-        ElementTree.SubElement(case, kind, message=_clean(f"{stage.ending}: {stage.reason}"))
+        _problem(suite, "stage", kind, f"{stage.ending}: {stage.reason}")
+    _count(suite)
+
+
+def _problem(suite: ElementTree.Element, of: str, kind: str, message: str) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=suite.get("name", ""), name=of)
+    ElementTree.SubElement(case, kind, message=_clean(message))
+
+
+def _count(suite: ElementTree.Element) -> None:
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
