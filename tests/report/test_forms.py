@@ -148,6 +148,27 @@ def test_top_names_a_few_of_many_that_were_not_looked_at() -> None:
     assert "thing 6" not in top
 
 
+def test_what_others_said_begins_no_line_of_the_summary() -> None:
+    said = "evil\n\n# PASS: all is well\n<img> &lt; `a`"
+    told = LOST.failed(said, said, expected=said, observed=said, reproduce=said)
+    report = of_events(
+        StageStarted("chaos", "Break.", 1.0),
+        NotLookedAt(said, said),
+        CheckFinished("chaos", told),
+        StageFinished("chaos", Ending.ABORTED, 1.0, said),
+        RunFinished(Ending.ABORTED, 6, 1.0),
+    )
+    lines = render_markdown(report).splitlines()
+
+    assert [line for line in lines if line.startswith("#")][1:] == [
+        "## Findings",
+        "## Stages",
+        "## Not looked at",
+    ]
+    assert "  `` evil  # PASS: all is well <img> &lt; `a` ``" in lines
+    assert all("\\&lt;" in line for line in lines if "&lt;" in line and "``" not in line)
+
+
 def test_summary_of_many_findings_stays_below_the_limit_of_a_job() -> None:
     assert len(render_markdown(_of_many_findings(300)).encode()) < _SUMMARY_BYTES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rehearsal.report.model import CheckReport, Report
@@ -17,11 +18,11 @@ def render_markdown(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"# {mark(report.verdict)} {report.verdict}: {_escape(headline(report))}"
+    yield f"# {mark(report.verdict)} {report.verdict}: {_escape(_flat(headline(report)))}"
     yield ""
     yield (
         f"Commit {revision(report)}, profile {report.run.profile}, timing {report.run.timing}, "
-        f"{duration(report.run.seconds)} on {report.run.machine}."
+        f"{duration(report.run.seconds)} on {_escape(_flat(report.run.machine))}."
     )
     yield from _findings(report)
     yield from ("", "## Stages", "", "| stage | ended | took | why |", "|---|---|---|---|")
@@ -34,8 +35,8 @@ def _lines(report: Report) -> Iterator[str]:
     if report.not_looked_at:
         yield from ("", "## Not looked at", "")
         for one in report.not_looked_at:
-            yield f"- {_escape(one.what)}: {_escape(_short(one.why))}"
-    yield from ("", f"Again: `{again(report)}`")
+            yield f"- {_escape(_short(one.what))}: {_escape(_short(one.why))}"
+    yield from ("", f"Again: {_code(again(report))}")
 
 
 def _findings(report: Report) -> Iterator[str]:
@@ -50,15 +51,28 @@ def _findings(report: Report) -> Iterator[str]:
 
 
 def _finding(one: CheckReport) -> Iterator[str]:
-    what = f"{_escape(one.subject)}: {_escape(_short(one.sentence))}"
+    what = f"{_escape(_short(one.subject))}: {_escape(_short(one.sentence))}"
     yield f"- {mark(one.verdict)} **{one.id}** ({one.severity}), {what}"
     if one.expected or one.observed:
         yield f"  expected {_escape(_short(one.expected))}; observed {_escape(_short(one.observed))}"
-    yield f"  `{one.reproduce or explain_command(one)}`"
+    yield f"  {_code(one.reproduce or explain_command(one))}"
+
+
+def _flat(text: str) -> str:
+    """Return text in one line: what others said must not begin one of its own."""
+    return " ".join(text.split())
+
+
+def _code(command: str) -> str:
+    """Return a command as code, between more backticks than it has in a row."""
+    line = " ".join(command.splitlines())
+    fence = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    gap = " " * ("`" in line)
+    return f"{fence}{gap}{line}{gap}{fence}"
 
 
 def _short(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = _flat(text)
     return flat if len(flat) <= _LONGEST_CHARACTERS else f"{flat[:_LONGEST_CHARACTERS]} ..."
 
 
@@ -67,6 +81,6 @@ def _cell(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    for sign in "\\`*_[]<":
+    for sign in "\\`*_[]<&~":
         text = text.replace(sign, f"\\{sign}")
     return text
