@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from html.parser import HTMLParser
 from itertools import product
@@ -235,6 +236,24 @@ def test_report_is_written_in_every_form(run: Path) -> None:
 
     forms = {writing.SOURCE, writing.PAGE, *writing.FORMS}
     assert {path.name for path in run.iterdir()} == {"events.ndjson", *forms}
+
+
+def test_name_that_is_not_utf_8_is_in_every_form(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.log")
+    run = write_events(
+        tmp_path / "run",
+        (
+            *EVENTS[:5],
+            Notice(Level.WARNING, f"{name} was left out"),
+            _finding(f"{name} is lost", name),
+            StageFinished("chaos", Ending.FAIL, 1.0, name, (name,)),
+            *EVENTS[-1:],
+        ),
+    )
+    writing.write(run)
+
+    for form in (writing.SOURCE, writing.PAGE, *writing.FORMS):
+        assert "caf" in (run / form).read_text(encoding="utf-8")
 
 
 def test_rendering_again_gives_the_same_bytes(run: Path) -> None:

@@ -31,7 +31,7 @@ _STAGE_EVENTS = ("StageStarted", "StageFinished")
 
 def build(records: Iterable[Record]) -> Report:
     """Return the report of the run whose journal this is. Raises HarnessError when no run began in it."""
-    every = [_without_secrets(record) for record in records]
+    every = [_printable(record) for record in records]
     begun = next((one for one in every if one["event"] == "RunStarted"), None)
     if begun is None:
         raise HarnessError(
@@ -59,12 +59,13 @@ def build(records: Iterable[Record]) -> Report:
     )
 
 
-def _without_secrets(value: Any) -> Any:
+def _printable(value: Any) -> Any:
+    """Return what may be shared, and is text: a name that was not UTF-8 has halves of characters."""
     if isinstance(value, str):
-        return redact(value)
+        return redact(value.encode("utf-8", "backslashreplace").decode())
     if isinstance(value, Mapping):
-        return {key: _without_secrets(one) for key, one in value.items()}
-    return [_without_secrets(one) for one in value] if isinstance(value, list) else value
+        return {key: _printable(one) for key, one in value.items()}
+    return [_printable(one) for one in value] if isinstance(value, list) else value
 
 
 def _run(begun: Record, last: Record, end: Record | None) -> Run:
