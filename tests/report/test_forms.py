@@ -231,6 +231,21 @@ def test_finding_keeps_its_fingerprint_when_its_sentence_changes() -> None:
     assert first["partialFingerprints"] == second["partialFingerprints"]
 
 
+def test_two_findings_of_one_check_and_subject_are_two_alerts() -> None:
+    report = of_events(_finding("3 are lost"), _finding("3 are doubled"))
+    results = json.loads(render_sarif(report))["runs"][0]["results"]
+
+    assert len({one["partialFingerprints"]["check/v1"] for one in results}) == 2
+
+
+def test_place_in_sarif_is_an_address() -> None:
+    told = LOST.failed("a", "b", expected="", observed="", source="contract-tests/my file#1.toml")
+    (result,) = json.loads(render_sarif(of_events(CheckFinished("chaos", told))))["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+    assert place == "contract-tests/my%20file%231.toml"
+
+
 def test_report_is_written_in_every_form(run: Path) -> None:
     writing.write(run)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 from rehearsal.core.checks import Severity
 from rehearsal.core.verdicts import Verdict
@@ -20,7 +22,7 @@ def render_sarif(report: Report) -> str:
     rules = sorted({one.id for one in findings})
     run = {
         "tool": {"driver": {"name": "rehearsal", "rules": [_rule(id_) for id_ in rules]}},
-        "results": [_result(one, rules) for one in findings],
+        "results": list(_results(findings, rules)),
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -30,7 +32,16 @@ def _rule(id_: str) -> Mapping[str, object]:
     return {"id": id_, "help": {"text": f"docs/checks/{id_}.md; rehearsal explain {id_}"}}
 
 
-def _result(one: CheckReport, rules: list[str]) -> Mapping[str, object]:
+def _results(findings: Sequence[CheckReport], rules: list[str]) -> Iterator[Mapping[str, object]]:
+    times: Counter[str] = Counter()
+    for one in findings:
+        what = f"{one.id}\n{one.subject}"
+        times[what] += 1
+        # Two results with one fingerprint are one alert, whose second half nobody would see.
+        yield _result(one, rules, what if times[what] == 1 else f"{what}\n{times[what]}")
+
+
+def _result(one: CheckReport, rules: list[str], what: str) -> Mapping[str, object]:
     # A result without a place is not shown at all: what concerns no file points to its check's page.
     place = one.source or f"docs/checks/{one.id}.md"
     blind = one.verdict is not Verdict.FAIL
@@ -39,6 +50,8 @@ def _result(one: CheckReport, rules: list[str]) -> Mapping[str, object]:
         "ruleIndex": rules.index(one.id),
         "level": "warning" if blind else _LEVELS[one.severity],
         "message": {"text": f"{one.subject}: {one.sentence}"},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": place}, "region": {"startLine": 1}}}],
-        "partialFingerprints": {"check/v1": hashlib.sha256(f"{one.id}\n{one.subject}".encode()).hexdigest()},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": quote(place)}, "region": {"startLine": 1}}}
+        ],
+        "partialFingerprints": {"check/v1": hashlib.sha256(what.encode()).hexdigest()},
     }
