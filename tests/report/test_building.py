@@ -58,6 +58,30 @@ def test_run_that_was_killed_is_interrupted_with_what_it_had_said() -> None:
     assert cut_off.of_verdict(Verdict.INVALID)
 
 
+@pytest.mark.parametrize(
+    ("ending", "end"),
+    [
+        (Ending.ABORTED, (RunFinished(Ending.ABORTED, 6, 1.0),)),
+        (Ending.INVALID, (RunFinished(Ending.INVALID, 4, 1.0),)),  # it took too long
+        (None, ()),
+    ],
+    ids=["aborted", "overtime", "killed"],
+)
+def test_stage_that_was_cut_off_shows_no_promise(ending: Ending | None, end: tuple[RunFinished, ...]) -> None:
+    kept = CheckKind("load.formula", "It asks for what its formula gives", LOST.severity)
+    ended = () if ending is None else (StageFinished("load", ending, 1.0, "cut off"),)
+    report = of_events(
+        StageStarted("load", "Load.", 1.0),
+        CheckFinished("load", kept.passed("orders", "it holds")),
+        *ended,
+        *end,
+    )
+    assert report.score is not None
+    cost = next(one for one in report.score.aspects if one.name == "Cost")
+
+    assert (cost.score, cost.criteria[0].why) == (0, "load did not come to its end")
+
+
 def test_events_without_a_begin_are_no_run() -> None:
     with pytest.raises(HarnessError, match="which run"):
         build(records(EVENTS[1:]))

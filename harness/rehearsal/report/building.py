@@ -52,7 +52,7 @@ def build(records: Iterable[Record]) -> Report:
         run=run,
         stages=stages,
         checks=checks,
-        score=score(checks),
+        score=score(checks, cut_off=[one.name for one in stages if _is_cut_off(one, checks)]),
         faults=tuple(_fault(one) for one in every if one["event"] == "FaultMade"),
         not_looked_at=tuple(_not_looked_at(every, stages, checks)),
         notices=tuple(_notice(one) for one in every if one["event"] == "Notice"),
@@ -103,6 +103,12 @@ def _check(run: Run, record: Record) -> CheckReport:
         return check
     # Its engine knows nothing shorter than the whole stage with the same draws.
     return check.model_copy(update={"reproduce": stage_again(run, check.stage)})
+
+
+def _is_cut_off(stage: StageReport, checks: tuple[CheckReport, ...]) -> bool:
+    """Whether a stage ended otherwise than by its checks: some may not have been made."""
+    verdicts = {check.verdict.value for check in checks if check.stage == stage.name}
+    return stage.ending is not Ending.PASS and stage.ending.value not in verdicts
 
 
 def _fault(record: Record) -> FaultReport:

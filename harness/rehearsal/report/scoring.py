@@ -1,13 +1,14 @@
 """The readiness score: how much of what a release promises this run has shown. Pure.
 
 Production's guide asserts 9.1 of 10. Here a criterion counts if all checks that it is bound to were made in
-this run and hold; what failed, could not look or was not run counts 0, and what no check looks at is listed
+this run and hold; what failed, could not look or was not run counts 0, and so does what a stage showed that
+did not come to its end: the checks that it had not made yet might not hold. What no check looks at is listed
 with the others. Aspects weigh the same, and so do the criteria of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,9 +104,11 @@ CRITERIA: Final = (
 )
 
 
-def score(checks: Sequence[CheckReport], criteria: Sequence[Criterion] = CRITERIA) -> ScoreReport:
-    """Return the score of a run's checks."""
-    judged = [(one.aspect, _judge(one, checks)) for one in criteria]
+def score(
+    checks: Sequence[CheckReport], criteria: Sequence[Criterion] = CRITERIA, cut_off: Collection[str] = ()
+) -> ScoreReport:
+    """Return the score of a run's checks; `cut_off` are stages that did not come to their end."""
+    judged = [(one.aspect, _judge(one, checks, cut_off)) for one in criteria]
     aspects = tuple(
         _aspect(name, tuple(criterion for aspect, criterion in judged if aspect == name))
         for name in dict.fromkeys(aspect for aspect, _ in judged)
@@ -119,12 +122,12 @@ def _aspect(name: str, criteria: tuple[CriterionReport, ...]) -> AspectReport:
     return AspectReport(name=name, score=round(_BEST * shown / len(criteria), 1), criteria=criteria)
 
 
-def _judge(criterion: Criterion, checks: Sequence[CheckReport]) -> CriterionReport:
-    shown, why = _found(criterion, checks)
+def _judge(criterion: Criterion, checks: Sequence[CheckReport], cut_off: Collection[str]) -> CriterionReport:
+    shown, why = _found(criterion, checks, cut_off)
     return CriterionReport(promise=criterion.promise, checks=criterion.checks, shown=shown, why=why)
 
 
-def _found(criterion: Criterion, checks: Sequence[CheckReport]) -> tuple[bool, str]:
+def _found(criterion: Criterion, checks: Sequence[CheckReport], cut_off: Collection[str]) -> tuple[bool, str]:
     if not criterion.checks:
         return False, "no check looks at it yet"
     of_id = {id_: [one for one in checks if one.id == id_] for id_ in criterion.checks}
@@ -135,4 +138,6 @@ def _found(criterion: Criterion, checks: Sequence[CheckReport]) -> tuple[bool, s
     bad = [one for one in made if one.verdict is not Verdict.PASS]
     if bad:
         return False, f"{bad[0].verdict} {bad[0].id} of {bad[0].subject}"
+    if stage := next((one.stage for one in made if one.stage in cut_off), ""):
+        return False, f"{stage} did not come to its end"
     return True, f"{len(made)} checks hold"
