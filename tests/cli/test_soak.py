@@ -61,6 +61,21 @@ def test_finding_in_a_clean_run_is_a_false_one(committed: Ground, capsys: pytest
     assert _lines(committed)[0]["findings"]
 
 
+@pytest.mark.parametrize(
+    ("ending", "code"), [("INTERRUPTED", ExitCode.INTERRUPTED), ("ABORTED", ExitCode.ABORTED)]
+)
+def test_finding_is_not_forgotten_because_its_run_was_broken_off(
+    committed: Ground, capsys: pytest.CaptureFixture[str], ending: str, code: ExitCode
+) -> None:
+    committed.deeds |= {"load": "FAIL", "chaos": ending}
+    assert main.run(["soak", "-n", "5"]) == code
+    committed.deeds.clear()
+
+    assert main.run(["soak", "-n", "2", "--json"]) == ExitCode.FAIL
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["tries"], said["false"], said["broken"]) == (2, 1, 0)
+
+
 def test_machine_without_room_ends_it_at_once(committed: Ground) -> None:
     committed.deeds["load"] = "ABORTED"
 

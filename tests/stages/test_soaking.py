@@ -28,7 +28,7 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
 def test_line_of_before_errors_were_written_down_is_a_run(tmp_path: Path) -> None:
     log = tmp_path / "soak.ndjson"
     content = asdict(RUN)
-    del content["error"]
+    del content["error"], content["failed"]
     log.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     assert read(log) == [RUN]
@@ -67,6 +67,13 @@ def test_a_run_that_could_not_look_is_a_false_finding_and_one_without_a_verdict_
     found = soaked([replace(RUN, ending=one) for one in endings])
 
     assert (found.tries, found.false, found.broken) == (3, 2, 3)
+
+
+@pytest.mark.parametrize("ending", [Ending.ABORTED, Ending.ERROR, Ending.INTERRUPTED])
+def test_finding_of_a_run_that_was_broken_off_is_a_false_one_all_the_same(ending: Ending) -> None:
+    found = soaked([replace(RUN, ending=ending, failed=1), replace(RUN, ending=ending)])
+
+    assert (found.tries, found.false, found.broken) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

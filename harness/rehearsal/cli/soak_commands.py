@@ -100,6 +100,7 @@ def _run(conditions: Mapping[str, str]) -> tuple[SoakRun, BaseException | None]:
     from rehearsal.cli.e2e_assembly import Options, rehearse
     from rehearsal.core.redaction import redact
     from rehearsal.core.timing import Timing
+    from rehearsal.core.verdicts import Verdict
     from rehearsal.report import writing
     from rehearsal.stages import run_folder
     from rehearsal.stages.planning import Request
@@ -135,6 +136,7 @@ def _run(conditions: Mapping[str, str]) -> tuple[SoakRun, BaseException | None]:
         ending=found.verdict,
         seconds=found.run.seconds,
         findings=tuple(f"{one.id} {one.subject}" for one in found.findings()),
+        failed=len(found.of_verdict(Verdict.FAIL)),
     )
     return one, None
 

@@ -2,7 +2,8 @@
 
 A log has one line for each run and is only ever added to. A run whose stages came to their end is a try; one
 that found something, or could not look, is a false finding, because nothing was broken. What ended for the
-machine's sake, or in the harness, says nothing about findings and is counted apart. Pure, but for the log.
+machine's sake, or in the harness, says nothing about findings and is counted apart, unless a check had failed
+by then: else who interrupts a run at the sight of a finding would have it forgotten. Pure, but for the log.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ class SoakRun:
     seconds: float
     findings: tuple[str, ...]  # check and subject
     error: str = ""  # what ended it without a report
+    failed: int = 0  # checks that did not hold, of the findings
 
     @property
     def is_try(self) -> bool:
-        """Whether it came to a verdict about the product."""
-        return self.ending in _TRIES
+        """Whether it says something about the product."""
+        return self.ending in _TRIES or self.failed > 0
 
 
 @dataclass(frozen=True, slots=True)
