@@ -22,10 +22,15 @@ from tests.cli.conftest import Ground
 def committed(ground: Ground) -> Ground:
     """Return a ground whose checkout is a commit."""
     (ground.checkout / ".gitignore").write_text("/runs/\n", encoding="utf-8")
-    for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "All")):
+    run(["git", "-C", str(ground.checkout), "init", "-q"], timeout_seconds=60)
+    _commit(ground)
+    return ground
+
+
+def _commit(ground: Ground) -> None:
+    for arguments in (("add", "."), ("commit", "-q", "-m", "All")):
         who = ("-c", "user.name=tester", "-c", "user.email=tester@example.org")
         run(["git", "-C", str(ground.checkout), *who, *arguments], timeout_seconds=60)
-    return ground
 
 
 def _lines(ground: Ground) -> list[dict[str, object]]:
@@ -164,6 +169,32 @@ def test_line_is_of_the_soak_s_own_run_and_not_of_a_newer_one(
     main.run(["soak", "-n", "1"])
 
     assert "other" not in str(_lines(committed)[0]["run"])
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_run_during_which_the_tree_changed_is_of_no_tree(
+    committed: Ground, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    real = writing.write
+
+    def meanwhile(run: Path) -> Report:
+        (committed.checkout / "new.txt").write_text("x", encoding="utf-8")
+        if is_committed:
+            _commit(committed)
+        return real(run)
+
+    monkeypatch.setattr(writing, "write", meanwhile)
+
+    assert main.run(["soak", "-n", "3"]) == ExitCode.USAGE
+    assert [line["ending"] for line in _lines(committed)] == ["USAGE"]
+
+
+def test_log_in_the_checkout_is_no_change_of_it(committed: Ground) -> None:
+    log = committed.checkout / "soak.ndjson"
+    arguments = ["soak", "-n", "2", "--log", str(log)]
+
+    assert [main.run(arguments), main.run(arguments)] == [ExitCode.PASS, ExitCode.PASS]
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_tree_with_changes_is_refused(committed: Ground, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -42,17 +42,17 @@ def soak(runs: int, log: Path | None, profile: str | None, timing: str | None, a
     from rehearsal.stages import soaking
 
     root = find_root(Path.cwd())
-    file = log or root / soaking.LOG
+    file = (log or root / soaking.LOG).resolve()
     known = catalogue.load(root)
     wanted = profile or known.cluster.default_profile
     conditions = {
-        "tree": _tree(root),
+        "tree": _tree(root, file),
         "profile": wanted,
         "timing": timing or known.profile(wanted).timing.value,
     }
     broken = 0
     while (found := soaking.soaked(soaking.of_kind(soaking.read(file), **conditions))).tries < runs:
-        one, error = _run(conditions)
+        one, error = _run(conditions, lambda: _tree(root, file))
         soaking.append(file, one)
         click.echo(f"{one.at} {one.ending} {one.seconds:.0f} s {' '.join(one.findings)}{one.error}", err=True)
         if error is not None and not isinstance(error, _MAY_COME_RIGHT):
@@ -72,11 +72,14 @@ def soak(runs: int, log: Path | None, profile: str | None, timing: str | None, a
     return ExitCode.FAIL if found.false else ExitCode.PASS
 
 
-def _tree(root: Path) -> str:
+def _tree(root: Path, log: Path) -> str:
     from rehearsal.core.processes import ProcessFailedError, run
 
+    # The log itself may lie in the checkout.
+    every = [".", f":(exclude,literal){log.relative_to(root)}"] if log.is_relative_to(root) else ["."]
+    status = ["git", "-C", str(root), "status", "--porcelain", "--", *every]
     try:
-        changed = run(["git", "-C", str(root), "status", "--porcelain"], timeout_seconds=30).output.strip()
+        changed = run(status, timeout_seconds=30).output.strip()
         tree = run(["git", "-C", str(root), "rev-parse", "HEAD^{tree}"], timeout_seconds=30).output.strip()
     except ProcessFailedError as error:
         raise ConfigurationError(
@@ -95,8 +98,11 @@ def _why(one: SoakRun) -> str:
     return "its message is above" if one.error else f"`rehearsal report {one.run}` says why"
 
 
-def _run(conditions: Mapping[str, str]) -> tuple[SoakRun, BaseException | None]:
-    """Run once; return the line about it, and what ended it without a report."""
+def _run(conditions: Mapping[str, str], tree: Callable[[], str]) -> tuple[SoakRun, BaseException | None]:
+    """Run once; return the line about it, and what ended it without a report.
+
+    `tree` says what the checkout is by now: a run of half of one tree and half of another is none of either.
+    """
     from rehearsal.cli.e2e_assembly import Options, rehearse
     from rehearsal.core.redaction import redact
     from rehearsal.core.timing import Timing
@@ -114,6 +120,12 @@ def _run(conditions: Mapping[str, str]) -> tuple[SoakRun, BaseException | None]:
     try:
         # Its own folder, not the newest: another run may have begun since.
         found = writing.read(rehearse(options, made.append).folder)
+        if tree() != conditions["tree"]:
+            raise ConfigurationError(
+                "SOAK_MOVED",
+                "the checkout is not what it was when the soak began: nobody can say what this run was of",
+                hint="Soak a clone that nobody works in.",
+            )
     except (Exception, KeyboardInterrupt) as error:
         broken_off = SoakRun(
             at=began,
