@@ -9,7 +9,7 @@ import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.processes import Completed
 from rehearsal.core.verdicts import ExitCode
-from rehearsal.detection.detecting import Deployment, Weighing, fuzzed, seen_of
+from rehearsal.detection.detecting import Deployment, Rehearsing, Weighing, fuzzed, seen_of
 from rehearsal.detection.model import Named, Seen
 
 ENDED = Completed(("nox",), 0, 1.0, "1 passed")
@@ -88,6 +88,8 @@ if sys.argv[1] == "weigh":
     more = [{**check, "subject": f"GET /{n}", "verdict": "PASS"} for n in range(100)]
     print(json.dumps({"verdict": verdict, "checks": [check, *more]}, indent=2))
     sys.exit({"PASS": 0, "FAIL": 1, "INVALID": 4, "PASS, after ERROR": 3}[verdict])
+if sys.argv[1] == "e2e":
+    raise SystemExit("it broke")
 sys.exit(3 if verdict == "ERROR" else 0)
 """
 
@@ -110,6 +112,13 @@ def _asked(folder: Path) -> list[str]:
     lines = (folder / "asked").read_text("utf-8").splitlines()
     (folder / "asked").write_text("", "utf-8")
     return lines
+
+
+def test_a_run_that_broke_without_a_report_has_not_looked(tmp_path: Path) -> None:
+    copy = _checkout(tmp_path, "copy", "PASS")
+    seen = Rehearsing("load", Deployment(copy, tmp_path / "left")).look(copy)
+
+    assert (seen.exit_code, seen.said) == (ExitCode.ERROR, "it broke")
 
 
 def test_a_copy_is_weighed_against_the_checkout_as_it_is(tmp_path: Path) -> None:

@@ -139,8 +139,11 @@ class Rehearsing:
         stages = f"deploy,{self.stage}"
         ended = rehearsal(root, "e2e", "--stages", stages, timeout_seconds=_RUN_SECONDS, log=log)
         made = sorted({*root.glob("runs/*/report.json")} - before)
-        if ended.returncode not in _LOOKED or not made:
-            return Seen(ended.returncode or ExitCode.ERROR, said=_last_line(ended.output))
+        if ended.returncode not in _LOOKED:
+            return Seen(ended.returncode, said=_last_line(ended.output))
+        if not made:
+            # Python's own code for a program that broke is that of a finding.
+            return Seen(ExitCode.ERROR, said=_last_line(ended.output))
         return seen_of(ended.returncode, json.loads(made[-1].read_text("utf-8"))["checks"])
 
     def put_back(self) -> None:
