@@ -129,6 +129,12 @@ MISFITS: dict[str, tuple[str, Callable[[Document], object], set[str], str]] = {
         {f"cart-service of product-service {QUOTES}", f"order-service of product-service {QUOTES}"},
         "product-service has no such operation",
     ),
+    "answer without a body": (
+        PRODUCTS,
+        lambda it: _operation(it, QUOTES)["responses"]["200"].pop("content"),
+        {f"cart-service of product-service {QUOTES}", f"order-service of product-service {QUOTES}"},
+        "its 200 has no body",
+    ),
     "body no longer JSON": (
         ORDERS,
         lambda it: _operation(it, PLACE)["requestBody"].update(content={"text/xml": {}}),
@@ -205,7 +211,7 @@ def test_released_consumer_meets_todays_provider(copy: Path) -> None:
     assert [one.subject for one in found] == [f"released cart-service of product-service {QUOTES}"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"events": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"events": {}}', '{"events": {}, "calls": []}'])
 def test_expectations_that_cannot_be_read_are_no_pass(copy: Path, text: str) -> None:
     (copy / "contract-tests" / "consumers" / "cart-service.json").write_text(text, encoding="utf-8")
 

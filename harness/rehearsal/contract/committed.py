@@ -99,7 +99,10 @@ def judge_consumers(folder: Path, accepted: AcceptedBreaks) -> Iterator[Check]:
             yield CONSUMERS.invalid(name, f"what it expects cannot be read: {error}")
             continue
         document = str(path.relative_to(folder))
-        for provider, (findings, good) in sorted(_pairs(folder, consumer).items()):
+        pairs = _pairs(folder, consumer)
+        if not pairs:
+            yield CONSUMERS.invalid(name, "it expects nothing of anybody: there is nothing to compare")
+        for provider, (findings, good) in sorted(pairs.items()):
             subject = Subject(CONSUMERS, f"{name} of {provider}", document, good)
             yield from subject.judge(findings, accepted)
     if not found:
