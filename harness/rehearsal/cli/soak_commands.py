@@ -136,6 +136,7 @@ def _run(conditions: Mapping[str, str], tree: Callable[[], str]) -> tuple[SoakRu
             ending=_ending_of(error),
             seconds=monotonic() - started,
             findings=(),
+            failed=0,
             error=redact(str(error) or type(error).__name__),
         )
         return broken_off, error

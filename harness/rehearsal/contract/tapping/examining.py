@@ -137,9 +137,9 @@ class Examiner:
     def _schema(self, record: Record, event: Mapping[str, Any], event_type: EventType) -> None:
         try:
             errors = list(event_type.validator.iter_errors(event))
-        except ValueError as error:
+        except ValueError as refused:
             # Nested deeper than the validator goes, or half of a character: one record must not end the tap.
-            said = _cut(f"the validator cannot look through it: {error}")
+            said = _cut(f"the validator cannot look through it: {refused}")
             self._found(checks.VALID, record, event_type.name, "unreadable", said, "its schema", said)
             return
         for error in errors:
