@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from rehearsal.cli import main
+from rehearsal.cli import e2e_assembly, main
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.processes import run
 from rehearsal.core.verdicts import ExitCode
 from rehearsal.report import writing
 from rehearsal.report.model import Report
+from rehearsal.stages.room import Room
 
 from tests.cli.conftest import Ground
 
@@ -93,6 +94,29 @@ def test_machine_that_is_not_ready_ends_it_after_three_runs(committed: Ground) -
 
     assert main.run(["soak", "-n", "5"]) == ExitCode.ENVIRONMENT
     assert len(_lines(committed)) == 3
+
+
+def _dying(room: Room) -> None:
+    raise SystemExit(9)  # as little is done after it as after SIGKILL
+
+
+def test_killed_run_has_its_line_and_what_it_had_found_when_the_soak_goes_on(
+    committed: Ground, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    committed.deeds["load"] = "FAIL"
+    real = committed.stages
+    monkeypatch.setattr(e2e_assembly, "_stages", lambda *of: {**real(*of), "chaos": _dying})
+    main.run(["soak", "-n", "1"])
+    assert not (committed.checkout / "runs" / "soak.ndjson").exists()
+    monkeypatch.setattr(e2e_assembly, "_stages", real)
+    committed.deeds.clear()
+
+    assert main.run(["soak", "-n", "2", "--json"]) == ExitCode.FAIL
+    assert [(line["ending"], line["failed"]) for line in _lines(committed)] == [
+        ("INTERRUPTED", 1),
+        ("PASS", 0),
+    ]
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["false"] == 1
 
 
 def test_run_that_ends_without_a_report_has_its_line_too(committed: Ground) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rehearsal.core.errors import HarnessError
 from rehearsal.core.verdicts import Ending
-from rehearsal.stages.soaking import SoakRun, append, of_kind, read, soaked, upper_bound
+from rehearsal.stages.soaking import SoakRun, append, begin, end, left, of_kind, read, soaked, upper_bound
 
 RUN = SoakRun(
     "2026-01-02T03:04:05+00:00", "abc", "light", "compressed", "2 cores", "run-1", 7, Ending.PASS, 700.0, ()
@@ -32,6 +32,23 @@ def test_line_of_before_errors_were_written_down_is_a_run(tmp_path: Path) -> Non
     log.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
     assert read(log) == [RUN]
+
+
+def test_run_that_began_and_has_no_line_was_killed(tmp_path: Path) -> None:
+    log = tmp_path / "soak.ndjson"
+    begin(log, RUN)
+    killed = left(log)
+    append(log, RUN)
+
+    assert (killed, left(log)) == (RUN, None)
+
+
+def test_run_that_has_ended_was_not_killed(tmp_path: Path) -> None:
+    log = tmp_path / "soak.ndjson"
+    begin(log, RUN)
+    end(log)
+
+    assert left(log) is None
 
 
 def test_no_log_has_no_runs(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 A log has one line for each run and is only ever added to. A run whose stages came to their end is a try; one
 that found something, or could not look, is a false finding, because nothing was broken. What ended for the
 machine's sake, or in the harness, says nothing about findings and is counted apart, unless a check had failed
-by then: else who interrupts a run at the sight of a finding would have it forgotten. Pure, but for the log.
+by then: else who interrupts a run at the sight of a finding would have it forgotten. So would who kills it: a
+run that has begun is noted beside the log until it has its line. Pure, but for these two files.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import comb
@@ -18,6 +20,7 @@ from rehearsal.core import records
 from rehearsal.core.verdicts import Ending
 
 LOG: Final = Path("runs", "soak.ndjson")
+BEGUN: Final = ".begun"  # beside the log
 _CONFIDENCE: Final = 0.95
 _STEPS: Final = 60  # of the bisection: more than a float's precision
 _TRIES: Final = frozenset({Ending.PASS, Ending.FAIL, Ending.INVALID})
@@ -72,6 +75,34 @@ class Soaked:
 def append(log: Path, one: SoakRun) -> None:
     """Add a line; it is on disk when this returns."""
     records.append(log, asdict(one))
+
+
+def begin(log: Path, one: SoakRun) -> None:
+    """Note that a run has begun, as it is to be listed if nobody comes to say how it ended."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    part = _begun(log).with_suffix(".part")
+    part.write_text(json.dumps(asdict(one)), encoding="utf-8")
+    part.replace(_begun(log))
+
+
+def end(log: Path) -> None:
+    """Forget that a run has begun: it has its line."""
+    _begun(log).unlink(missing_ok=True)
+
+
+def left(log: Path) -> SoakRun | None:
+    """Return the run that was killed before it had its line, if there is one."""
+    try:
+        content = json.loads(_begun(log).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    one = _run_of(_begun(log), 1, content)
+    # Killed between the two: it has its line.
+    return None if any(other.run == one.run for other in read(log)) else one
+
+
+def _begun(log: Path) -> Path:
+    return log.with_name(f"{log.name}{BEGUN}")
 
 
 def read(log: Path) -> list[SoakRun]:
