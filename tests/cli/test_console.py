@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 from collections.abc import Callable
@@ -127,6 +128,20 @@ def test_file_gets_the_plain_console(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert not is_live()
     assert isinstance(make_console(), PlainConsole)
+
+
+def test_terminal_that_was_closed_ends_nothing(
+    watch: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hung_up(text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    terminal = watch()
+    console = LiveConsole()
+    console(StepStarted("cluster"))
+    monkeypatch.setattr(terminal, "write", hung_up)
+
+    _show(console, StepFinished("cluster", Outcome.DONE, 1.0), Notice(Level.WARNING, "fell back"))
 
 
 def test_colours_are_shown_on_a_terminal(watch: Callable[[], Terminal]) -> None:

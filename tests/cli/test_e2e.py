@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,6 +59,33 @@ def test_run_that_would_harm_the_machine_stops_with_6_and_undoes_everything(
     (report,) = ground.reports()
     stages = {one["name"]: one["ending"] for one in report["stages"]}
     assert (report["verdict"], stages["cluster"], stages["chaos"]) == ("ABORTED", "ABORTED", "NOT RUN")
+
+
+class Deserted(io.StringIO):
+    """Standard error whose reader goes when a stage begins: the same Ctrl-C ended a `tee`, for example."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self._last, self._gone = f"== {stage} ", False
+
+    def write(self, text: str) -> int:
+        """Write, as long as somebody reads."""
+        self._gone = self._gone or text.startswith(self._last)
+        if self._gone:
+            raise OSError(errno.EPIPE, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize(("deed", "code"), [("INTERRUPTED", ExitCode.INTERRUPTED), ("FAIL", ExitCode.FAIL)])
+def test_run_that_nobody_listens_to_any_more_undoes_everything_and_has_its_report(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, deed: str, code: ExitCode
+) -> None:
+    ground.deeds.update(contract="change", load=deed)
+    monkeypatch.setattr("sys.stderr", Deserted("load"))
+
+    assert main.run(["e2e"]) == code
+    assert (ground.undone, ground.ledger.entries()) == (["contract"], [])
+    assert [report["exit_code"] for report in ground.reports()] == [code]
 
 
 def test_last_words_are_the_verdict_and_where_the_report_is(

@@ -240,6 +240,48 @@ def test_reader_that_has_gone_is_no_failed_check() -> None:
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "")
 
 
+# Writes by a console, and ends well.
+_SAYING = """
+from rehearsal.cli.console import PlainConsole
+from rehearsal.core.events import StepStarted
+for name in ("registry", "nodes"):
+    PlainConsole()(StepStarted(name))
+"""
+
+
+def test_program_that_nobody_listens_to_keeps_its_exit_code() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([sys.executable, "-c", _SAYING], stderr=writer, check=False, timeout=60)
+    finally:
+        os.close(writer)
+
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (EnvironmentNotReadyError("GONE", "it is gone", hint="bring it back"), ExitCode.ENVIRONMENT),
+        (ZeroDivisionError("a mistake"), ExitCode.ERROR),
+    ],
+)
+def test_error_that_nobody_reads_keeps_its_exit_code(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, error: Exception, code: ExitCode
+) -> None:
+    def broken() -> None:
+        raise error
+
+    def gone(text: str) -> int:
+        raise BrokenPipeError
+
+    plant(broken)
+    monkeypatch.setattr("sys.stderr.write", gone)
+
+    assert main.run(["planted"]) == code
+
+
 def test_unknown_profile_is_told_the_profiles_before_anything_is_touched(home: Path) -> None:
     done = _program("cluster", "up", "--profile", "nope")
 

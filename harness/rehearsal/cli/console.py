@@ -1,13 +1,15 @@
 """The console as a consumer of events: progress on standard error, results on standard output.
 
 On a terminal the running steps are a live line; elsewhere there is one line for each change of state. Colour
-follows NO_COLOR; CI counts as no terminal.
+follows NO_COLOR; CI counts as no terminal. A reader may go, as a terminal that is closed or a `tee` that the
+same Ctrl-C has ended: what is said then is in the journal alone, and ends nothing.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rehearsal.core.events import (
@@ -48,6 +50,21 @@ def is_live() -> bool:
     return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
+def say(text: str) -> None:
+    """Write on standard error; harmless when nobody reads it any more."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _let_go()
+
+
+def _let_go() -> None:
+    # What its buffer still holds would fail once more when the program ends, and take the exit code with it.
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+
+
 class PlainConsole:
     """One line for each change of state."""
 
@@ -65,8 +82,7 @@ class PlainConsole:
 
     def _line(self, name: str, what: str, detail: str) -> None:
         suffix = f": {detail}" if detail else ""
-        sys.stderr.write(f"{name:<{_NAME_WIDTH}} {what}{suffix}\n")
-        sys.stderr.flush()
+        say(f"{name:<{_NAME_WIDTH}} {what}{suffix}\n")
 
 
 class LiveConsole:
@@ -81,6 +97,19 @@ class LiveConsole:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        try:
+            self._show(event)
+        except OSError:
+            _let_go()
+
+    def close(self) -> None:
+        """Stop the spinner; what was printed stays."""
+        try:
+            self._stop()
+        except OSError:
+            _let_go()
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, StepStarted):
             self._running[event.name] = event.detail
         elif isinstance(event, StepProgress):
@@ -93,11 +122,10 @@ class LiveConsole:
             self._console.print(f"[{style}]{name:<{_NAME_WIDTH}}[/] {_escape(what)}")
         self._refresh()
 
-    def close(self) -> None:
-        """Stop the spinner; what was printed stays."""
-        if self._status:
-            self._status.stop()
-            self._status = None
+    def _stop(self) -> None:
+        status, self._status = self._status, None
+        if status:
+            status.stop()
 
     def _finished(self, event: StepFinished) -> None:
         style, mark = _STYLES[event.outcome], _MARKS[event.outcome]
@@ -106,7 +134,7 @@ class LiveConsole:
 
     def _refresh(self) -> None:
         if not self._running:
-            self.close()
+            self._stop()
             return
         name, what = next(reversed(self._running.items()))
         text = f"{name}: {_escape(what)}" if what else name

@@ -30,6 +30,7 @@ from rehearsal.cli import (
     supply_commands,
     weigh_commands,
 )
+from rehearsal.cli.console import say
 from rehearsal.core.errors import HarnessError, RehearsalError
 from rehearsal.core.verdicts import ExitCode
 
@@ -84,7 +85,7 @@ def run(arguments: list[str]) -> int:
         _report(error, as_json="--json" in arguments)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; run the same command again to go on\n")
+        say("interrupted; run the same command again to go on\n")
         return ExitCode.INTERRUPTED
     except SystemExit:
         # Whoever read the output has gone. click turns that into 1, which would say that a check does not
@@ -92,7 +93,7 @@ def run(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except Exception as error:
         # Python would end with 1: a broken harness would pass for a broken product.
-        traceback.print_exc()
+        say(traceback.format_exc())
         _report(_unexpected(error), as_json="--json" in arguments)
         return ExitCode.ERROR
     return int(code or ExitCode.PASS)
@@ -116,4 +117,4 @@ def _report(error: RehearsalError, *, as_json: bool) -> None:
         content = {"code": error.code, "message": error.message, "hint": error.hint}
         sys.stdout.write(json.dumps({"error": content}) + "\n")
         return
-    sys.stderr.write(f"\nerror: {error.message}\n  code: {error.code}\n  next: {error.hint}\n")
+    say(f"\nerror: {error.message}\n  code: {error.code}\n  next: {error.hint}\n")
