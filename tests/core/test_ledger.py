@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -90,3 +91,15 @@ def test_failed_undoing_is_said(ledger: Ledger) -> None:
     said = [one.message for one in events if isinstance(one, Notice)]
     assert len(said) == 1
     assert "the moon was moved" in said[0]
+
+
+def test_everything_is_undone_when_nothing_can_be_said(ledger: Ledger) -> None:
+    def full(event: Event) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    undone: list[str] = []
+    for name in ("first", "second"):
+        ledger.enter("planted", name, name=name)
+
+    assert undo_all(ledger, {"planted": lambda arguments: undone.append(arguments["name"])}, full) == []
+    assert (undone, ledger.entries()) == (["second", "first"], [])

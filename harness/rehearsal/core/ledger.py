@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rehearsal.core.errors import HarnessError
-from rehearsal.core.events import Emit, Level, Notice, step
+from rehearsal.core.events import Emit, Event, Level, Notice, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,20 @@ class Ledger:
 
 def undo_all(ledger: Ledger, undoers: Mapping[str, Undo], emit: Emit, *, kind: str = "") -> list[Entry]:
     """Undo everything, or one kind of change, the newest first; return what could not be undone and stays."""
+
+    def say(event: Event) -> None:
+        # On a disk that is full nothing can be written down; undone it is all the same.
+        with suppress(OSError):
+            emit(event)
+
     left: list[Entry] = []
     for entry in reversed([one for one in ledger.entries() if kind in ("", one.kind)]):
         try:
-            with step(emit, "undo", entry.what):
+            with step(say, "undo", entry.what):
                 _undoer(undoers, entry)(entry.arguments)
         except Exception as error:
             # Whatever it is: the other entries must have their turn.
-            emit(Notice(Level.WARNING, f"could not be undone: {entry.what}: {error}"))
+            say(Notice(Level.WARNING, f"could not be undone: {entry.what}: {error}"))
             left.append(entry)
         else:
             ledger.strike(entry)
