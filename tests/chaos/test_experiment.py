@@ -143,6 +143,14 @@ def test_shop_that_takes_no_order_any_more_is_found(tmp_path: Path) -> None:
     assert _failed(checks) == ["chaos.recovery"]
 
 
+def test_orders_accepted_while_the_fault_was_only_beginning_are_no_recovery(tmp_path: Path) -> None:
+    shop = FakeShop(trouble=lambda number: refusing(503) if number > 66 else None)
+    checks = _run(tmp_path, shop, patience=0.0)
+
+    assert _failed(checks) == ["chaos.recovery"]
+    assert "no order was accepted again" in checks["chaos.recovery"].sentence
+
+
 def test_injector_that_does_nothing_never_passes(tmp_path: Path) -> None:
     quick = replace(EXPERIMENT, recovery_seconds=0.4)
     checks = _run(tmp_path, cluster=FakeCluster(ignores_deletes=True), experiment=quick)
