@@ -88,6 +88,13 @@ def test_run_that_nobody_listens_to_any_more_undoes_everything_and_has_its_repor
     assert [report["exit_code"] for report in ground.reports()] == [code]
 
 
+def test_run_of_stages_that_only_prepare_ends_with_4_and_says_so(
+    ground: Ground, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["e2e", "--stages", "doctor,supply"]) == ExitCode.INVALID
+    assert "INVALID: Nothing was judged: the stages that were run only prepare." in capsys.readouterr().out
+
+
 def test_last_words_are_the_verdict_and_where_the_report_is(
     ground: Ground, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,7 +154,7 @@ def test_stage_that_only_looks_is_not_stopped(ground: Ground, guard: Callable[[B
 
     runner = replace(ground.runner({"doctor": work}), guard=guard(PLANTED))
 
-    assert runner.run(plans({"doctor": ""})) is Ending.PASS
+    assert runner.run(plans({"doctor": ""})) is Ending.INVALID  # nothing is judged, and it was not ended
 
 
 def test_time_limit_holds_beside_it(ground: Ground, guard: Callable[[Bounds], Guard]) -> None:

@@ -112,7 +112,15 @@ def test_judging_stage_that_checked_nothing_is_invalid(ground: Ground) -> None:
 
 
 def test_preparing_stage_needs_no_check_to_pass(ground: Ground) -> None:
-    assert ground.run({"supply": "nothing"}) is Ending.PASS
+    assert ground.run({"supply": "nothing", "load": "PASS"}) is Ending.PASS
+    assert ground.finished("supply").ending is Ending.PASS
+
+
+@pytest.mark.parametrize("ending", ["INVALID", "ENVIRONMENT"])
+def test_run_in_which_nothing_was_judged_does_not_pass(ground: Ground, ending: str) -> None:
+    deeds = {"doctor": "nothing", "supply": "nothing" if ending == "INVALID" else ending}
+
+    assert ground.run(deeds) is Ending(ending)
 
 
 def test_failed_check_stays_a_fact_when_the_environment_breaks_afterwards(ground: Ground) -> None:
@@ -329,7 +337,7 @@ def test_next_run_undoes_what_a_killed_one_left(tmp_path: Path, stage: str) -> N
         process.kill()
     assert _undone(tmp_path) == []
 
-    with _start(tmp_path, f"{stage}=PASS") as process:
+    with _start(tmp_path, f"{stage}=PASS", "events=PASS") as process:
         assert process.wait(60) == ExitCode.PASS
     assert _undone(tmp_path) == [stage]
 

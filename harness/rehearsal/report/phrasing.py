@@ -43,9 +43,14 @@ def headline(report: Report) -> str:
 
 def _cause(report: Report) -> str:
     stage = next((one for one in report.stages if one.ending is report.verdict), None)
-    if stage is None:
-        return "No stage was run." if report.verdict is Ending.NOT_RUN else "See the notices."
-    return f"{stage.name}: {stage.reason}"
+    if stage is not None:
+        return f"{stage.name}: {stage.reason}"
+    match report.verdict:
+        case Ending.NOT_RUN:
+            return "No stage was run."
+        case Ending.INVALID:
+            return "Nothing was judged: the stages that were run only prepare."
+    return "See the notices."
 
 
 def mark(verdict: Verdict | Ending) -> str:

@@ -172,7 +172,13 @@ class _Course:
     @property
     def ending(self) -> Ending:
         extra = [Ending.INTERRUPTED] * self.interrupted + [Ending.ERROR] * self.broken
-        return combine_endings([*self.endings.values(), *extra])
+        ending = combine_endings([*self.endings.values(), *extra])
+        # What only prepares says nothing about the product, however well it went.
+        return Ending.INVALID if ending is Ending.PASS and not self._has_judged else ending
+
+    @property
+    def _has_judged(self) -> bool:
+        return any(one.spec.judges and self.endings.get(one.spec.name) is Ending.PASS for one in self.planned)
 
 
 def _of_checks(spec: StageSpec, room: Room) -> tuple[Ending, str]:
