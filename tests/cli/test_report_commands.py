@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from rehearsal.cli import main
+from rehearsal.cli.composition import workshop
+from rehearsal.cli.status_commands import _last_run
 from rehearsal.core.verdicts import ExitCode
 
 from tests.report.conftest import FACTS, write_events
@@ -21,12 +23,39 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(CHECKOUT / "rehearsal.toml", tmp_path)
     write_events(tmp_path / "runs" / FACTS.id)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
 
 
 def test_newest_run_is_rendered_again(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["report"]) == ExitCode.PASS
     assert "FAIL: 2 of 4 checks do not hold." in capsys.readouterr().out
+
+
+def test_report_that_was_made_while_its_run_went_on_is_made_again(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = checkout / "runs" / FACTS.id / "events.ndjson"
+    whole = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    events.write_text("".join(whole[:2]), encoding="utf-8")
+    main.run(["report"])
+    capsys.readouterr()
+    events.write_text("".join(whole[:-1]), encoding="utf-8")  # then it was killed
+    main.run(["report", "--json"])
+
+    shown = json.loads(capsys.readouterr().out)
+    assert len(shown["checks"]) == 4
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"event": "Notice"}\n'])
+def test_status_says_that_the_newest_run_left_nothing_to_read(checkout: Path, left: str) -> None:
+    folder = checkout / "runs" / FACTS.id
+    (folder / "events.ndjson").write_text(left, encoding="utf-8")
+    with workshop("status", announce=False) as shop:
+        found = _last_run(shop)
+
+    assert found is not None
+    assert (found.id, found.verdict) == (folder.name, "unreadable")
 
 
 def test_report_is_its_source_with_json(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:

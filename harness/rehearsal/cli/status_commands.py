@@ -9,7 +9,7 @@ import click
 
 from rehearsal.cli.cluster_commands import json_option
 from rehearsal.cli.composition import Workshop, workshop
-from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
+from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -62,5 +62,9 @@ def _last_run(shop: Workshop) -> LastRun | None:
         folder = run_folder.find(shop.paths.root)
     except ConfigurationError:
         return None
-    report = writing.read(folder)
+    try:
+        report = writing.read(folder)
+    except HarnessError as error:
+        # Of another version, or cut off before its first word: how everything else is can be said.
+        return LastRun(folder.name, "unreadable", error.message, str(folder))
     return LastRun(report.run.id, report.verdict.value, headline(report), str(folder / writing.PAGE))

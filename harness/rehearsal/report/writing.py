@@ -18,6 +18,7 @@ from rehearsal.report.model import Report
 from rehearsal.report.sarif import render_sarif
 from rehearsal.report.series import read_points, read_replicas
 
+EVENTS = "events.ndjson"
 SOURCE = "report.json"
 PAGE = "report.html"
 SCHEMA = Path(__file__).with_name("report.schema.json")
@@ -30,7 +31,7 @@ FORMS: Mapping[str, Callable[[Report], str]] = {
 
 def write(run: Path) -> Report:
     """Build a run's report from its events, write it in every form, and return it."""
-    report = build(journal.read(run / "events.ndjson"))
+    report = build(journal.read(run / EVENTS))
     _replace(run / SOURCE, source_text(report))
     render(run, report)
     return report
@@ -45,13 +46,15 @@ def read(run: Path) -> Report:
     if not source.exists():
         return write(run)
     try:
-        return Report.model_validate_json(source.read_text(encoding="utf-8"))
+        report = Report.model_validate_json(source.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
         raise HarnessError(
             "REPORT_UNREADABLE",
             f"{source} is no report of this version: {error}",
             hint="Render it with the version of the project that wrote it.",
         ) from error
+    # It may have been asked for while the run went on: what was said since then is in the events alone.
+    return report if report.complete or not (run / EVENTS).exists() else write(run)
 
 
 def render(run: Path, report: Report) -> None:
