@@ -21,7 +21,7 @@ from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.flow import Flow
 from rehearsal.shop import history
-from rehearsal.shop.answers import Answer
+from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.history import History
 
 from tests.chaos.fakes import BROKER, INVENTORY, ORDERS, FakeCluster, injector_on
@@ -172,6 +172,15 @@ def test_lists_that_cannot_be_read_never_pass(tmp_path: Path) -> None:
             return refusing(503)
 
     assert _invalid(_run(tmp_path, Closed())) == {"chaos.lost", "chaos.doubled"}
+
+
+@pytest.mark.parametrize("body", [{}, {"items": [{"id": "1"}]}, {"items": None}], ids=str)
+def test_lists_of_another_form_never_pass(tmp_path: Path, body: Mapping[str, Any]) -> None:
+    class Other(FakeShop):
+        async def orders(self, user: str, cursor: str = "") -> Answer:
+            return Answer(Kind.OK, 200, body)
+
+    assert _invalid(_run(tmp_path, Other())) == {"chaos.lost", "chaos.doubled"}
 
 
 def test_lost_order_is_a_fact_even_when_nothing_was_proven(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from rehearsal.shop import history
+from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import Line
 
 from tests.load.flows import IMPATIENT, PLAN, flow
@@ -34,6 +35,16 @@ def test_orders_are_followed_to_their_end(tmp_path: Path) -> None:
 
 def test_order_that_does_not_move_is_left_at_its_bound(tmp_path: Path) -> None:
     done = flow(FakeShop(moves=lambda state: state), tmp_path, IMPATIENT)
+
+    assert {(one.state, one.ended) for one in done.orders} == {("PENDING", None)}
+
+
+def test_order_whose_answer_has_no_state_is_left_at_its_bound(tmp_path: Path) -> None:
+    class Stateless(FakeShop):
+        async def order(self, user: str, order_id: str) -> Answer:
+            return Answer(Kind.OK, 200, {"order_id": order_id, "status": "CONFIRMED"})
+
+    done = flow(Stateless(), tmp_path, IMPATIENT)
 
     assert {(one.state, one.ended) for one in done.orders} == {("PENDING", None)}
 

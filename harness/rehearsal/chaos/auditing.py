@@ -33,7 +33,11 @@ async def read_lists(shop: Shop, users: Iterable[str]) -> Listed:
             if answer.kind is not Kind.OK:
                 found.unread[user] = str(answer)
                 break
-            ids += [str(item["order_id"]) for item in answer.body["items"]]
+            try:
+                ids += [str(item["order_id"]) for item in answer.body["items"]]
+            except (KeyError, TypeError):
+                found.unread[user] = f"{answer.status}, and no list of orders"
+                break
             cursor = _next(answer)
             if not cursor:
                 break

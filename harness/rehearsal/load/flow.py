@@ -182,7 +182,7 @@ class Flow:
             answer = await self.shop.order(one.user, one.order_id)
             self.history.append(type=answer.kind.value, **_answered(answer), **said)
             if answer.kind is Kind.OK:
-                one.state = str(answer.body["state"])
+                one.state = str(answer.body.get("state", one.state))
             if self.now > bound:
                 break
         if one.state in ENDS:

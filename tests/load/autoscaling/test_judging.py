@@ -178,6 +178,14 @@ def test_hpa_that_never_comes_down_before_the_load_is_found_and_named() -> None:
     assert {found[name].verdict for name in STEP - {"load.down"}} == {Verdict.INVALID}
 
 
+def test_hpa_that_never_comes_down_is_found_when_the_first_look_at_it_got_no_answer() -> None:
+    given = course(Simulation(memory_percent=75, replicas=6, desired=6))
+    late = Watch(given.watch.samples[1:], ["no answer"], T0, T0 + END)
+    found = judged(replace(given, watch=late, loaded=T0, relieved=T0, orders=[]))
+
+    assert found["load.down"].verdict is Verdict.FAIL
+
+
 def test_watch_that_ends_too_early_shows_nothing() -> None:
     given = course()
     samples = [one for one in given.watch.samples if one.t < T0 + RELIEVED + 20]
@@ -202,6 +210,10 @@ def test_blind_sampler_makes_everything_invalid() -> None:
     samples = [one for one in course().watch.samples if not T0 + 40 < one.t < T0 + 55]
 
     assert _all_invalid(dict(changed(watch=Watch(samples, ["gone"], T0, T0 + END))))
+
+
+def test_nothing_seen_makes_everything_invalid() -> None:
+    assert _all_invalid(dict(changed(watch=Watch([], ["no answer"], T0, T0 + END), orders=[])))
 
 
 def test_sampler_that_ended_early_makes_everything_invalid() -> None:

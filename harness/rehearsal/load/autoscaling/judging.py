@@ -71,9 +71,10 @@ class Course:
 
     @property
     def start(self) -> int:
-        """What the HPA asked for when the load began."""
+        """What the HPA asked for when the load began, as far as it was seen."""
         before = [one.desired for one in self.watch.samples if one.t <= self.loaded]
-        return before[-1] if before else self.under_load[0].desired
+        first = [one.desired for one in self.watch.samples[:1]]
+        return (before[-1:] or first or [self.pace.autoscaler.least])[0]
 
 
 def judge(course: Course, promise: Promise) -> Iterator[Check]:
