@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rehearsal.core import journal
 from rehearsal.core.checks import Check
-from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.errors import EnvironmentNotReadyError, HarnessError
 from rehearsal.core.events import (
     CheckFinished,
     Event,
@@ -129,6 +129,14 @@ def test_failed_check_stays_a_fact_when_the_environment_breaks_afterwards(ground
         raise EnvironmentNotReadyError("GONE", "it is gone", hint="bring it back")
 
     assert ground.run({}, load=work) is Ending.FAIL
+
+
+def test_harness_that_broke_is_an_error_whatever_had_failed_before(ground: Ground) -> None:
+    def work(room: Room) -> None:
+        room.record(KIND.failed("planted", "it fails", expected="a", observed="b"))
+        raise HarnessError("HISTORY_INCOMPLETE", "orders are missing", hint="")
+
+    assert ground.run({}, load=work) is Ending.ERROR
 
 
 def test_mistake_in_the_harness_is_an_error_with_a_traceback(ground: Ground) -> None:
@@ -302,6 +310,8 @@ def _start(folder: Path, *deeds: str) -> subprocess.Popen[bytes]:
         [sys.executable, str(PROGRAM), str(folder), *deeds],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT / "harness")},
         stderr=subprocess.PIPE,
+        # The tests themselves may be run by `nohup`.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 
@@ -328,6 +338,20 @@ def test_signal_ends_the_run_after_undoing(tmp_path: Path, number: signal.Signal
         code = process.wait(60)
 
     assert (code, _undone(tmp_path)) == (ExitCode.INTERRUPTED, ["load"])
+
+
+def test_run_under_nohup_outlives_its_terminal(ground: Ground) -> None:
+    def work(room: Room) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0)  # the interpreter sees a signal between two instructions
+        room.record(KIND.passed("planted", "it holds"))
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ground.run({}, load=work) is Ending.PASS
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("stage", ["doctor", "supply", "cluster", "deploy", "contract", "load", "chaos"])

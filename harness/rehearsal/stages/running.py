@@ -192,10 +192,9 @@ def _of_checks(spec: StageSpec, room: Room) -> tuple[Ending, str]:
 
 
 def _of_error(error: RehearsalError, room: Room) -> Ending:
-    # What had failed before the environment broke stays a fact.
-    if room.failed():
-        return Ending.FAIL
-    return _OF_ERROR_CODES.get(error.exit_code, Ending.ERROR)
+    ending = _OF_ERROR_CODES.get(error.exit_code, Ending.ERROR)
+    # What had failed before the environment broke stays a fact; a harness that broke is none to be believed.
+    return Ending.FAIL if room.failed() and ending is not Ending.ERROR else ending
 
 
 def _unfinished(spec: StageSpec, room: Room) -> Ending:
@@ -257,10 +256,11 @@ class Signals:
 def one_signal() -> Iterator[Signals]:
     """Raise KeyboardInterrupt for the first signal that asks to end, and for no other.
 
-    A terminal's Ctrl-C, nox and CI may all send one.
+    A terminal's Ctrl-C, nox and CI may all send one. What `nohup` starts is to outlive its terminal.
     """
     signals = Signals()
-    before = {number: signal.signal(number, signals) for number in _SIGNALS}
+    numbers = [one for one in _SIGNALS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signals) for number in numbers}
     try:
         yield signals
     finally:
