@@ -223,14 +223,35 @@ def test_newest_change_is_undone_first(ground: Ground) -> None:
     assert ground.undone == ["load", "contract"]
 
 
-def test_run_whose_changes_cannot_be_undone_is_an_error(ground: Ground) -> None:
+def test_signal_does_not_cut_off_the_undoing_after_a_mistake(ground: Ground) -> None:
+    def emit(event: Event) -> None:
+        if isinstance(event, StageFinished) and event.stage == "load":
+            raise ZeroDivisionError("a mistake")
+
+    def undo(arguments: Mapping[str, str]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        ground.undo(arguments)
+
+    runner = replace(
+        ground.runner({"load": planted("change", ground.ledger)}), emit=emit, undoers={"planted": undo}
+    )
+
+    with pytest.raises(ZeroDivisionError):
+        runner.run(plans({"load": ""}))
+    assert ground.undone == ["load"]
+
+
+@pytest.mark.parametrize("ending", ["PASS", "FAIL", "INTERRUPTED"])
+def test_run_whose_changes_cannot_be_undone_is_an_error(ground: Ground, ending: str) -> None:
     def broken(arguments: Mapping[str, str]) -> None:
         raise EnvironmentNotReadyError("GONE", "it is gone", hint="bring it back")
 
-    runner = replace(ground.runner({"load": planted("change", ground.ledger)}), undoers={"planted": broken})
+    deeds = {"contract": "change", "load": ending}
+    stages = {name: planted(deed, ground.ledger) for name, deed in deeds.items()}
+    runner = replace(ground.runner(stages), undoers={"planted": broken})
 
-    assert runner.run(plans({"load": ""})) is Ending.ERROR
-    assert [entry.what for entry in ground.ledger.entries()] == ["change of load"]
+    assert runner.run(plans(deeds)) is Ending.ERROR
+    assert [entry.what for entry in ground.ledger.entries()] == ["change of contract"]
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,8 @@ def undo_what_was_left(shop: Workshop, *, awaits: bool = True) -> list[str]:
         raise HarnessError(
             "UNDO_INCOMPLETE",
             f"what an earlier run changed could not be undone: {'; '.join(one.what for one in left)}",
-            hint="The warnings above say why; `rehearsal down` removes the cluster with everything on it.",
+            hint="The warnings above say why. `rehearsal up --ci` mends the cluster, then undoes; "
+            "`rehearsal down` removes it with everything on it.",
         )
     return found
 

@@ -75,8 +75,10 @@ class Runner:
         course = _Course(planned)
         with one_signal() as signals:
             try:
-                self._take_all(planned, course)
-                signals.close()
+                try:
+                    self._take_all(planned, course)
+                finally:
+                    signals.close()
             finally:
                 # By now a signal was heard, or none is heard any more: nothing cuts this off.
                 course.broken = not self._undone()
@@ -171,8 +173,9 @@ class _Course:
 
     @property
     def ending(self) -> Ending:
-        extra = [Ending.INTERRUPTED] * self.interrupted + [Ending.ERROR] * self.broken
-        ending = combine_endings([*self.endings.values(), *extra])
+        if self.broken:
+            return Ending.ERROR  # also of a run that was interrupted: that would say that all is undone
+        ending = combine_endings([*self.endings.values(), *[Ending.INTERRUPTED] * self.interrupted])
         # What only prepares says nothing about the product, however well it went.
         return Ending.INVALID if ending is Ending.PASS and not self._has_judged else ending
 
