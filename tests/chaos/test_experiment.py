@@ -12,7 +12,7 @@ import pytest
 from rehearsal.chaos import experiment as experiments
 from rehearsal.chaos import injecting
 from rehearsal.chaos.auditing import read_lists
-from rehearsal.chaos.experiment import Experiment
+from rehearsal.chaos.experiment import Experiment, Observation
 from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.judging import judge
 from rehearsal.core.checks import Check
@@ -60,7 +60,8 @@ def _run(
         before = await read_lists(asked, plan.users)
         with History(folder / "kill.jsonl") as written:
             flow = Flow(plan, asked, written)
-            seen = await experiments.run(experiment, flow, injector)
+            seen = Observation(experiment)
+            await experiments.run(seen, flow, injector)
         after = await read_lists(asked, plan.users)
         evidence = ("chaos/kill.jsonl",)
         return list(judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence))

@@ -17,9 +17,10 @@ from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.proving.collecting import Row
 from rehearsal.core.errors import EnvironmentNotReadyError
-from rehearsal.core.events import Event, NotLookedAt
+from rehearsal.core.events import Event, FaultMade, NotLookedAt
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.verdicts import Verdict
+from rehearsal.load import series
 from rehearsal.load.autoscaling.facts import Controller
 from rehearsal.load.autoscaling.sampling import Lookout
 from rehearsal.load.autoscaling.stepping import Step
@@ -287,11 +288,15 @@ class Unwilling(FakeCluster):
         super().scale(path, replicas)
 
 
-def test_experiment_that_breaks_off_is_mended_and_its_orders_audited(room: Room, shop: GuardedShop) -> None:
+def test_experiment_that_breaks_off_is_mended_and_its_orders_audited(
+    room: Room, events: list[Event], shop: GuardedShop
+) -> None:
     cluster = Unwilling()
     with pytest.raises(EnvironmentNotReadyError, match="no answer"):
         _chaos(room, shop, cluster=cluster, outage_seconds=0.3)
 
+    assert len([one for one in events if isinstance(one, FaultMade)]) == 1
+    assert (room.run / series.FILE_NAME).read_text(encoding="utf-8")
     assert cluster.wanted == 2
     assert Ledger(room.run / "ledger").entries() == []
     audited = {check.id: check.verdict for check in room.checks}

@@ -68,9 +68,9 @@ class Observation:
         return max(back, injected + self.experiment.least_seconds)
 
 
-async def run(experiment: Experiment, flow: Flow, injector: Injector) -> Observation:
-    """Run one experiment to the end of its flow."""
-    seen = Observation(experiment)
+async def run(seen: Observation, flow: Flow, injector: Injector) -> None:
+    """Run one experiment to the end of its flow; what is seen stands in `seen`, also when it breaks off."""
+    experiment = seen.experiment
     offering = asyncio.create_task(flow.run())
     try:
         await asyncio.sleep(experiment.control_seconds)
@@ -79,7 +79,6 @@ async def run(experiment: Experiment, flow: Flow, injector: Injector) -> Observa
     finally:
         offering.cancel()
         flow.history.fault_id = ""
-    return seen
 
 
 async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: Observation) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from rehearsal.chaos.auditing import read_lists
-from rehearsal.chaos.experiment import Experiment, run
+from rehearsal.chaos.experiment import Experiment, Observation, run
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.chaos.invariants import document, judge_audit, unaudited
 from rehearsal.chaos.judging import judge
@@ -96,16 +96,16 @@ class ChaosStage:
                 repeat_every=_REPEAT_EVERY,
             )
             before = await read_lists(shop, OF_CHAOS)
+            seen = Observation(experiment)
             with History(history_file) as history:
                 flow = Flow(plan, shop, history)
-                seen = await run(experiment, flow, self.injector)
+                try:
+                    await run(seen, flow, self.injector)
+                finally:
+                    # Also when it breaks off: its orders were offered, and its fault was made.
+                    _draw(room, flow, seen)
             after = await read_lists(shop, OF_CHAOS)
         _require_whole(history_file, flow)
-        series.append(room.run / series.FILE_NAME, series.of_flow(flow))
-        if seen.injected is not None:
-            end = seen.whole if seen.whole is not None else flow.now
-            start = flow.began_at + seen.injected
-            room.emit(FaultMade(experiment.title, round(start, 1), round(flow.began_at + end, 1)))
         evidence = (f"{room.stage}/{history_file.name}",)
         for check in judge(seen, plan, flow.orders, before=before, after=after, evidence=evidence):
             room.record(check)
@@ -139,6 +139,15 @@ class ChaosStage:
         file = room.folder / AUDIT_FILE
         file.write_text(json.dumps(document(found, operations, snapshot), indent=1) + "\n", encoding="utf-8")
         _record(room, judge_audit(found, (f"{room.stage}/{AUDIT_FILE}",)))
+
+
+def _draw(room: Room, flow: Flow, seen: Observation) -> None:
+    """Say what the report's timeline shows of an experiment."""
+    series.append(room.run / series.FILE_NAME, series.of_flow(flow))
+    if seen.injected is not None:
+        end = seen.whole if seen.whole is not None else flow.now
+        start = flow.began_at + seen.injected
+        room.emit(FaultMade(seen.experiment.title, round(start, 1), round(flow.began_at + end, 1)))
 
 
 def _require_whole(history_file: Path, flow: Flow) -> None:
