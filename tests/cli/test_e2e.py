@@ -150,6 +150,7 @@ def test_nothing_is_begun_on_top_of_what_cannot_be_undone(ground: Ground) -> Non
         ["--profile", "huge"],
         ["--experiment", "outage-moon"],
         ["--experiment", "kill-all-kafka"],  # with --thorough only
+        ["--stages", "load", "--experiment", "outage-kafka"],
     ],
     ids=" ".join,
 )

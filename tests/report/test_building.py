@@ -165,6 +165,14 @@ def test_finding_of_single_experiments_is_repeated_by_them() -> None:
     e2e.make_context("e2e", shlex.split(found.reproduce)[2:])
 
 
+def test_finding_of_another_stage_is_repeated_without_the_choice_of_experiments() -> None:
+    began = RunStarted(replace(FACTS, command="rehearsal e2e --experiment=kill-all-cdn"))
+    late = CheckFinished("load", LOST.failed("orders", "one is late", expected="0", observed="1"))
+
+    (found,) = build(records([began, late])).findings()
+    assert found.reproduce == "rehearsal e2e --stages load --seed 7"
+
+
 def test_command_of_a_finding_that_has_one_is_kept(report: Report) -> None:
     assert report.findings()[0].reproduce == "rehearsal e2e --stages chaos --seed 7"
 

@@ -206,6 +206,13 @@ def _require_sensible(shop: Workshop, options: Options) -> None:
     if options.profile:
         shop.catalogue.profile(options.profile)
     choose(experiments(shop.catalogue, thorough=options.thorough), options.experiments)
+    skipped = next(one.skip for one in plan(options.request) if one.spec.name == "chaos")
+    if options.experiments and skipped:
+        raise ConfigurationError(
+            "EXPERIMENT_NOT_RUN",
+            f"{options.experiments[0]} is an experiment of chaos, and chaos would not run: {skipped}",
+            hint="Add chaos to --stages, or leave --experiment out.",
+        )
     settings, context = shop.catalogue.cluster, options.request.context
     if context in ("", settings.context):
         return

@@ -86,7 +86,7 @@ def again(report: Report) -> str:
 
 def stage_again(run: Run, stage: str) -> str:
     """Return the command that repeats one stage of a run on what is deployed, with the same draws."""
-    options = _choices(run) if _is_e2e(run) else []
+    options = _choices(run) if stage == "chaos" and _is_e2e(run) else []
     return shlex.join(["rehearsal", "e2e", "--stages", stage, *options, "--seed", str(run.seed)])
 
 
