@@ -326,6 +326,23 @@ def test_source_that_does_not_answer_makes_no_audit(room: Room, shop: GuardedSho
     assert len(audited) == len(AUDIT)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"id": "1", "type": "com.mambogo.order.placed.v1", "time": "2026-01-01T00:00:00Z", "data": {}},
+    ],
+    ids=str,
+)
+def test_event_of_another_form_makes_no_audit_and_breaks_nothing(
+    room: Room, shop: GuardedShop, event: Any
+) -> None:
+    _chaos(room, shop, books=Books(events=[("orders", event)]))
+
+    audited = [check for check in room.checks if check.id in _AUDITED]
+    assert {check.verdict for check in audited} == {Verdict.INVALID}
+
+
 def test_order_that_is_not_there_after_its_acknowledgement_is_found(room: Room, shop: GuardedShop) -> None:
     shop.forgets = lambda number: number == 1
     _chaos(room, shop, end_seconds=0.0)

@@ -135,6 +135,10 @@ class ChaosStage:
         except EnvironmentNotReadyError as error:
             _record(room, unaudited(str(error)))
             return
+        except (KeyError, TypeError, ValueError) as error:
+            # Such as an event without its number: what it should be is for the stage of events to judge.
+            _record(room, unaudited(f"a row or an event has another form than the audit knows: {error!r}"))
+            return
         found = audit(operations, snapshot)
         file = room.folder / AUDIT_FILE
         file.write_text(json.dumps(document(found, operations, snapshot), indent=1) + "\n", encoding="utf-8")
