@@ -195,6 +195,21 @@ def test_load_stage_watches_the_hpa_of_a_step_and_leaves_what_it_saw(room: Room,
     }
 
 
+def test_step_that_breaks_off_leaves_what_was_seen_of_it(room: Room, shop: GuardedShop) -> None:
+    def interrupted(number: int) -> None:
+        if number == 3:
+            raise KeyboardInterrupt
+
+    shop.trouble = interrupted
+    lookout = Lookout(Breathing(), "shop", "order-service-hpa", "order-service")
+    one = Step(lookout, Controller(), 10.0, 10.0, 60.0, hold_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        _load_stage(shop, steps=[one])(room)
+
+    assert (room.folder / "step-order-service.samples.ndjson").read_text(encoding="utf-8")
+    assert '"offered"' in (room.run / "series.ndjson").read_text(encoding="utf-8")
+
+
 _AUDITED = {kind.id for kind in AUDIT.values()}
 
 

@@ -70,13 +70,17 @@ class LoadStage:
                     room.seed,
                     end_seconds=self.end_seconds,
                 )
+                sampler = sampling.Sampler(wanted.lookout.look)
                 with History(history_file) as history:
                     flow = Flow(plan, shop, history)
-                    course = await stepping.run(wanted, pace, flow, progress.progress)
+                    try:
+                        course = await stepping.run(wanted, pace, flow, progress.progress, sampler)
+                    finally:
+                        # Also when it breaks off, or its time is over: then they are looked at most.
+                        sampling.write(samples_file, sampler.watch.samples)
+                        series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         watch = course.watch
-        sampling.write(samples_file, watch.samples)
         room.emit(cost(f"the sampler of {workload}", watch.cpu_seconds, watch.ended - watch.began))
-        series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         series.append(room.run / series.FILE_NAME, points(course))
         evidence = (f"{room.stage}/{samples_file.name}", f"{room.stage}/{history_file.name}")
         promise = scaling.Promise(self.objectives, wanted.new_pod_seconds)

@@ -11,7 +11,7 @@ from rehearsal.load.autoscaling.envelope import Pace
 from rehearsal.load.autoscaling.facts import Controller
 from rehearsal.load.autoscaling.judging import Course
 from rehearsal.load.autoscaling.points import points
-from rehearsal.load.autoscaling.sampling import Lookout
+from rehearsal.load.autoscaling.sampling import Lookout, Sampler
 from rehearsal.load.autoscaling.stepping import Step, run
 from rehearsal.load.flow import Flow, FlowPlan
 from rehearsal.shop.answers import Answer
@@ -62,7 +62,7 @@ def _run(
     pace = step.pace()
     patient = Impatient(pace.autoscaler, pace.controller, pace.metrics_seconds)
     with History(folder / "history.jsonl") as history:
-        return asyncio.run(run(step, patient, Flow(plan, shop, history), say))
+        return asyncio.run(run(step, patient, Flow(plan, shop, history), say, Sampler(step.lookout.look)))
 
 
 def test_load_ends_when_what_was_asked_for_is_ready(tmp_path: Path) -> None:

@@ -51,12 +51,13 @@ class Step:
         return pace.up_seconds + self.new_pod_seconds + self.hold_seconds
 
 
-async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None]) -> Course:
+async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None], sampler: Sampler) -> Course:
     """Wait for the least replicas, offer the flow, wait for the least replicas again.
 
-    Without them at the beginning nothing is offered: the HPA is then not where it can be driven from.
+    The sampler watches all the while, and has what it saw also when the step breaks off. Without the least
+    replicas at the beginning nothing is offered: the HPA is then not where it can be driven from.
     """
-    with Sampler(step.lookout.look) as sampler:
+    with sampler:
         say(f"waiting for {pace.autoscaler.least} replicas")
         loaded = relieved = time.time()
         if await _come_down(sampler, pace, loaded):
