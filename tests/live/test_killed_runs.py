@@ -156,12 +156,15 @@ def machine(
 
 
 @pytest.fixture
-def harmed(request: pytest.FixtureRequest, made: Record) -> None:
-    """Take a node's guard away where a cluster is to be mended: else there would be nothing to do."""
-    if request.node.callspec.params["name"] == "mended-cluster":
+def prepared(request: pytest.FixtureRequest, made: Record) -> None:
+    """See to it that the stage has something to do: a node's guard that is gone, an order's events."""
+    name = request.node.callspec.params["name"]
+    if name == "mended-cluster":
         with closing(connect()) as docker:
             guard = ["nft", "delete", "table", "inet", "rehearsal"]
             DockerNodeEngine(docker).execute(made.spec.control_plane, guard)
+    if name == "events":
+        rehearsal("shop").well()
 
 
 def test_every_stage_has_its_moment() -> None:
@@ -169,7 +172,7 @@ def test_every_stage_has_its_moment() -> None:
     assert {one.stage for one in MOMENTS.values()} | _APART == set(NAMES) - {"report"}
 
 
-@pytest.mark.usefixtures("harmed")
+@pytest.mark.usefixtures("prepared")
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_run_after_a_killed_one_is_clean_and_leaves_nothing(
     machine: Machine, folders: Paths, name: str
