@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal.contract.fuzzing.judging import Run, evidence
+from rehearsal.contract.fuzzing.reading import Failure
+from rehearsal.contract.fuzzing.reading import Seen as Fuzzed
+from rehearsal.contract.fuzzing.running import User
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.processes import Completed
 from rehearsal.core.verdicts import ExitCode
@@ -14,29 +19,21 @@ from rehearsal.detection.model import Named, Seen
 
 ENDED = Completed(("nox",), 0, 1.0, "1 passed")
 BROKEN = Completed(("nox",), 1, 1.0, "\nAssertionError: no link was followed\n\n")
-CLEAN: dict[str, Any] = {"schemathesis_version": "4.32.5", "failures": []}
-# As schemathesis 4.32 writes it.
-FAILED: dict[str, Any] = {
-    **CLEAN,
-    "failures": [
-        {
-            "type": "ServerError",
-            "code": "ST101",
-            "title": "Server error",
-            "severity": "critical",
-            "count": 1,
-            "operations": ["GET /things/{n}"],
-        },
-        {
-            "type": "UndefinedStatusCode",
-            "code": "ST103",
-            "title": "Undocumented status code",
-            "severity": "medium",
-            "count": 2,
-            "operations": ["GET /things/{n}", "POST /things"],
-        },
-    ],
-}
+
+
+def _shown(*failures: tuple[str, str]) -> dict[str, Any]:
+    """Return a run of a fuzzer as the suites write it, with a failure of each operation and check."""
+    found = tuple(Failure(operation, check, "", f"{check} here", "", None) for operation, check in failures)
+    (shown,) = json.loads(evidence([Run(User("alice", "token"), 1, Fuzzed(failures=found))]))
+    return dict(shown)
+
+
+CLEAN = _shown()
+FAILED = _shown(
+    ("GET /things/{n}", "not_a_server_error"),
+    ("GET /things/{n}", "use_after_free"),
+    ("POST /things", "use_after_free"),
+)
 
 
 def test_fuzzer_names_each_operation_once() -> None:
@@ -46,7 +43,7 @@ def test_fuzzer_names_each_operation_once() -> None:
         Named("contract.fuzz", "thing-service GET /things/{n}"),
         Named("contract.fuzz", "thing-service POST /things"),
     )
-    assert seen.said == "thing-service GET /things/{n}: Server error (ST101)"
+    assert seen.said == "thing-service GET /things/{n}: not_a_server_error here"
 
 
 def test_suite_that_passes_is_clean() -> None:

@@ -30,6 +30,7 @@ _KINDS = "deployments,statefulsets,daemonsets,networkpolicies,hpa,pods"
 # What is in them changes by itself, or is the services' own.
 _KINDS_BY_NAME = "services,jobs,configmaps,secrets,persistentvolumeclaims"
 _MARK = "REHEARSAL_TESTS_KILLED"  # in the environment of a run and so of every process that it starts
+_OF_TESTS = "com.mambogo.testkit.run"  # a label
 _KUBECTL_SECONDS = 60.0
 _BEGUN_SECONDS = 1500.0  # journeys begin after a step: a quarter of an hour with production's timing
 _GONE_SECONDS = 30.0
@@ -221,11 +222,17 @@ class Machine:
 
 
 def outside() -> dict[str, Any]:
-    """Return what is on the engine: its containers with their states, and its networks."""
+    """Return what is on the engine: its containers with their states, and its networks.
+
+    What other tests start on it, which may run beside these, comes and goes.
+    """
     with closing(connect()) as docker:
+        containers = docker.containers.list(all=True)
         return {
-            "containers": {one.name: one.status for one in docker.containers.list(all=True)},
-            "networks": sorted(one.name for one in docker.networks.list()),
+            "containers": {one.name: one.status for one in containers if _OF_TESTS not in one.labels},
+            "networks": sorted(
+                one.name for one in docker.networks.list() if _OF_TESTS not in (one.attrs["Labels"] or {})
+            ),
         }
 
 

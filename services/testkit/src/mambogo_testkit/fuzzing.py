@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rehearsal.contract.fuzzing.judging import shortfalls, told
+from rehearsal.contract.fuzzing.judging import Run, evidence, shortfalls, told
 from rehearsal.contract.fuzzing.reading import Seen, read
 from rehearsal.contract.fuzzing.running import Fuzz, User, fuzz
 
-__all__ = ["FuzzRun", "Fuzzer", "User"]
+__all__ = ["SEEN", "FuzzRun", "Fuzzer", "User"]
+
+SEEN = "seen.json"  # what a run has shown, in its folder, for programs
 
 # A run takes 20 to 40 s; this bounds a hang, also on a machine that is busy with other things.
 RUN_SECONDS = 900.0
@@ -78,6 +80,7 @@ class Fuzzer:
         )
         folder = self.directory / f"{user.name}-{seed}"
         seen = read(folder, asyncio.run(fuzz(one, folder)))
+        (folder / SEEN).write_text(evidence([Run(user, seed, seen)]), encoding="utf-8")
         if not user.forbidden:
             self._of_all_rights.append(seen)
         return FuzzRun(user, seed, seen)
