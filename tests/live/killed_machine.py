@@ -31,6 +31,7 @@ _KINDS = "deployments,statefulsets,daemonsets,networkpolicies,hpa,pods"
 _KINDS_BY_NAME = "services,jobs,configmaps,secrets,persistentvolumeclaims"
 _MARK = "REHEARSAL_TESTS_KILLED"  # in the environment of a run and so of every process that it starts
 _OF_TESTS = "com.mambogo.testkit.run"  # a label
+_CLUSTER = "mambogo"
 _KUBECTL_SECONDS = 60.0
 _BEGUN_SECONDS = 1500.0  # journeys begin after a step: a quarter of an hour with production's timing
 _GONE_SECONDS = 30.0
@@ -163,7 +164,9 @@ class Machine:
                 elif "ownerReferences" not in one["metadata"]:
                     found[identity(one)] = one["spec"]
             found |= dict.fromkeys(map(identity, self.get(_KINDS_BY_NAME, namespace)))
-        return {**found, **outside()}
+        with closing(connect()) as docker:
+            own = docker.containers.list(all=True, filters={"name": f"^/{_CLUSTER}-"})
+            return {**found, "containers": {one.name: one.status for one in own}}
 
     def await_replicas(self, before: Mapping[str, int]) -> None:
         """Wait until every workload has its replicas again, ready; an HPA may have taken more away since."""
@@ -221,19 +224,16 @@ class Machine:
         return place.ask("postgres", statement, role="postgres") == ["t"]
 
 
-def outside() -> dict[str, Any]:
-    """Return what is on the engine: its containers with their states, and its networks.
+def outside() -> set[tuple[str, str]]:
+    """Return what is on the engine: its containers and networks, by kind and name.
 
     What other tests start on it, which may run beside these, comes and goes.
     """
     with closing(connect()) as docker:
-        containers = docker.containers.list(all=True)
-        return {
-            "containers": {one.name: one.status for one in containers if _OF_TESTS not in one.labels},
-            "networks": sorted(
-                one.name for one in docker.networks.list() if _OF_TESTS not in (one.attrs["Labels"] or {})
-            ),
-        }
+        containers = [one for one in docker.containers.list(all=True) if _OF_TESTS not in one.labels]
+        networks = [one for one in docker.networks.list() if _OF_TESTS not in (one.attrs["Labels"] or {})]
+    named = [("container", one.name) for one in containers] + [("network", one.name) for one in networks]
+    return {(kind, str(name)) for kind, name in named}
 
 
 def begun(folder: Path, stage: str, step: str = "") -> bool:
