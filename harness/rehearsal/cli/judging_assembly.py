@@ -158,6 +158,7 @@ def _fuzzing(shop: Workshop) -> Fuzzing:
                 hidden=INSIDE_ONLY,
                 refused=REFUSED_ON_THE_WAY,
                 as_all=False,
+                every_link=False,
             ),
         ),
         lambda users: _tokens(shop, users),

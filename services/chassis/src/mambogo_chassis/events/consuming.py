@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -25,6 +26,8 @@ from mambogo_chassis.events.settings import EventSettings
 
 # A batch has to be done within this, or the member is thrown out and its partitions move.
 MAX_POLL_SECONDS: Final = 120.0
+# A rebalance, in which commits are refused, takes moments to seconds.
+_COMMIT_AGAIN_SECONDS: Final = 1.0
 
 Partition = tuple[str, int]
 Offsets = Mapping[Partition, int]
@@ -72,26 +75,34 @@ class KafkaSource:
     """One member of a consumer group."""
 
     def __init__(self, settings: EventSettings, *, group: str, topics: Sequence[str]) -> None:
-        self._config = consumer_config(settings, group)
+        self._config = {**consumer_config(settings, group), "on_commit": self._answered}
         self._poll_seconds = settings.consumer_poll_seconds
         self._topics = list(topics)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-consume")
         self._consumer: Consumer | None = None
+        # Refused offsets of partitions that are still ours. Only the thread touches what follows.
+        self._owed: dict[Partition, int] = {}
+        self._commit_again_at = 0.0
 
     async def open(self) -> None:
         """Join the group, in the background; Kafka need not be there."""
         consumer = Consumer(self._config, logger=client_logger)
-        consumer.subscribe(self._topics)
-        self._consumer = consumer
+        consumer.subscribe(self._topics, on_revoke=self._given_up, on_lost=self._given_up)
+        self._consumer, self._owed = consumer, {}
 
     async def fetch(self, limit: int) -> list[InboundRecord]:
         """Up to `limit` records; none after `consumer_poll_seconds`. Raises ConsumerLostError."""
-        messages = await self._call(lambda consumer: _fetch(consumer, limit, self._poll_seconds))
+        messages = await self._call(lambda consumer: self._fetch(consumer, limit))
         return [record for message in messages if (record := _record(message)) is not None]
 
     async def commit(self, offsets: Offsets) -> None:
-        """Commit the offsets to read next. A refusal is logged: the inbox knows what comes again."""
-        await self._call(lambda consumer: _commit(consumer, offsets))
+        """Commit the offsets to read next.
+
+        What is refused, as in a rebalance, is committed with one of the next fetches, if its partition is
+        still ours: nothing else would until its next record, and the group would seem to be behind. A new
+        owner reads it again; the inbox knows it.
+        """
+        await self._call(lambda consumer: self._commit(consumer, offsets))
 
     async def rewind(self, offsets: Offsets) -> None:
         """Read on at these offsets. A partition that is no longer ours is left to its new owner."""
@@ -121,11 +132,51 @@ class KafkaSource:
         except RuntimeError as error:  # confluent-kafka's answer from a closed consumer
             raise ConsumerLostError(str(error)) from error
 
+    def _fetch(self, consumer: Consumer, limit: int) -> list[Message]:
+        self._commit_again(consumer)
+        # `consume` alone would wait out its time whenever there are fewer records than asked for.
+        first = consumer.poll(self._poll_seconds)
+        return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
 
-def _fetch(consumer: Consumer, limit: int, seconds: float) -> list[Message]:
-    # `consume` alone would wait out its time whenever there are fewer records than asked for.
-    first = consumer.poll(seconds)
-    return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
+    def _commit_again(self, consumer: Consumer) -> None:
+        if not self._owed or time.monotonic() < self._commit_again_at:
+            return
+        self._commit_again_at = time.monotonic() + _COMMIT_AGAIN_SECONDS
+        try:
+            # Not waited for: while no broker answers, a stop would wait, too.
+            consumer.commit(offsets=_positions(self._owed), asynchronous=True)
+        except KafkaException as error:
+            logger.info("offsets are not committed yet: %s", error)
+
+    def _commit(self, consumer: Consumer, offsets: Offsets) -> None:
+        try:
+            answered = consumer.commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            logger.warning("offsets were not committed yet: %s", error)
+            self._owe(offsets)
+            return
+        refused = {(one.topic, one.partition): one.error for one in answered if one.error is not None}
+        if refused:
+            logger.warning("offsets were not committed yet: %s", next(iter(refused.values())))
+            self._owe({partition: offsets[partition] for partition in refused})
+        for partition in offsets.keys() - refused.keys():
+            self._owed.pop(partition, None)
+
+    def _owe(self, offsets: Offsets) -> None:
+        self._owed.update(offsets)
+        self._commit_again_at = time.monotonic() + _COMMIT_AGAIN_SECONDS
+
+    def _answered(self, error: KafkaError | None, positions: Sequence[TopicPartition]) -> None:
+        """Strike what was committed; called for every commit, also for those that were waited for."""
+        for one in positions if error is None else ():
+            partition = (one.topic, one.partition)
+            if one.error is None and self._owed.get(partition) == one.offset:
+                del self._owed[partition]
+
+    def _given_up(self, consumer: Consumer, positions: Sequence[TopicPartition]) -> None:
+        # Committed later, it could set back whoever has the partition now.
+        for one in positions:
+            self._owed.pop((one.topic, one.partition), None)
 
 
 def _record(message: Message) -> InboundRecord | None:
@@ -163,13 +214,6 @@ def _header_pairs(message: Message) -> list[tuple[str, str | bytes | None]]:
 
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def _commit(consumer: Consumer, offsets: Offsets) -> None:
-    try:
-        consumer.commit(offsets=_positions(offsets), asynchronous=False)
-    except KafkaException as error:
-        logger.warning("offsets were not committed: %s", error)
 
 
 def _rewind(consumer: Consumer, offsets: Offsets) -> None:
