@@ -250,9 +250,9 @@ def compatibility(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def release(session: nox.Session) -> None:
-    """Make the committed contracts the released ones; say what changed."""
+    """Make the committed contracts the released ones; `-- --withdraw TYPE/NUMBER` takes an event's back."""
     install(session, "main")
-    session.run("python", "-m", "rehearsal.contract.releasing")
+    session.run("python", "-m", "rehearsal.contract.releasing", *session.posargs)
 
 
 @nox.session(name="shop-audit", default=False)

@@ -17,6 +17,7 @@ from rehearsal.core.verdicts import Verdict
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 11, 26)
 ORDERS = Path("contract-tests", "openapi", "order-service.json")
+EVENT = "com.mambogo.order.placed.v1"
 PLACE = "/paths/~1api~1orders/post/requestBody/content/application~1json/schema/properties/currency/anyOf/0"
 
 
@@ -57,6 +58,7 @@ def test_committed_contracts_keep_what_was_released() -> None:
 
     assert [one for one in checks if one.verdict is not Verdict.PASS] == []
     assert {one.id for one in checks} == {
+        "contract.released",
         "contract.breaking",
         "contract.events",
         "contract.topics",
@@ -105,7 +107,28 @@ def test_doubt_that_a_person_has_settled_passes(copy: Path) -> None:
 def test_missing_document_is_no_pass(copy: Path, place: str) -> None:
     (copy / "contract-tests" / place / "cart-service.json").unlink()
 
-    assert [(one.subject, one.verdict) for one in _bad(copy)] == [("cart-service", Verdict.INVALID)]
+    bad = [(one.subject, one.verdict) for one in _bad(copy) if one.id == "contract.breaking"]
+    assert bad == [("cart-service", Verdict.INVALID)]
+
+
+def test_document_that_is_gone_with_its_release_is_found(copy: Path) -> None:
+    for place in ("openapi", "released/openapi"):
+        (copy / "contract-tests" / place / "product-service.json").unlink()
+
+    found = [one.subject for one in _bad(copy) if one.id == "contract.released"]
+    assert found == ["openapi/product-service.json"]
+
+
+def test_type_of_which_no_release_is_left_is_not_taken_for_a_new_one(copy: Path) -> None:
+    shutil.rmtree(copy / "contract-tests" / "released" / "events" / EVENT)
+    _edit(
+        copy / "contract-tests" / "events" / f"{EVENT}.schema.json", lambda it: it.update(description="Other")
+    )
+
+    (check,) = _bad(copy)
+    assert (check.id, check.verdict) == ("contract.released", Verdict.FAIL)
+    assert check.subject == f"events/{EVENT}/1.schema.json"
+    assert check.source == "contract-tests/released/releases.txt"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])

@@ -16,6 +16,7 @@ from rehearsal.chaos.checks import AUDIT, CHECKS
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent
 from rehearsal.chaos.proving.collecting import Row
+from rehearsal.contract.keeping import write_list
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Event, FaultMade, NotLookedAt
 from rehearsal.core.ledger import Ledger
@@ -80,6 +81,7 @@ def _commit(root: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
         path = root / "contract-tests" / name
         path.parent.mkdir()
         path.write_text(json.dumps(content), encoding="utf-8")
+    write_list(root / "contract-tests", {})
     job = root / "k8s" / "base" / "jobs" / "topics.yaml"
     job.parent.mkdir(parents=True)
     job.write_text(json.dumps(TOPICS_JOB), encoding="utf-8")
@@ -141,6 +143,7 @@ def test_promise_of_the_release_that_is_broken_is_found_before_the_shop_is_asked
     released = tmp_path / "contract-tests" / "released" / "openapi" / "cart-service.json"
     more = {**DOCUMENT["paths"], "/api/others": {"get": {"responses": {"200": {}}}}}
     released.write_text(json.dumps({**DOCUMENT, "paths": more}), encoding="utf-8")
+    write_list(tmp_path / "contract-tests", {})
     ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
 
     (found,) = room.failed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rehearsal.core.checks import CheckKind, Severity
 
 BREAKING = CheckKind("contract.breaking", "No released promise is broken", Severity.HIGH)
+RELEASED = CheckKind("contract.released", "What was released is as it was released", Severity.HIGH)
 EVENTS = CheckKind("contract.events", "Events fit every release, both ways", Severity.HIGH)
 TOPICS = CheckKind("contract.topics", "Every topic has schemas, and every schema a topic", Severity.HIGH)
 CONSUMERS = CheckKind("contract.consumers", "Every consumer fits every provider", Severity.HIGH)
@@ -21,6 +22,6 @@ COVERED = CheckKind("contract.covered", "The fuzzer reached every operation and 
 EXPECTATIONS = CheckKind(
     "contract.expectations", "Providers do what their consumers take for granted", Severity.HIGH
 )
-_OF_DOCUMENTS = (BREAKING, EVENTS, TOPICS, CONSUMERS, ACCEPTED, DRIFT)
+_OF_DOCUMENTS = (RELEASED, BREAKING, EVENTS, TOPICS, CONSUMERS, ACCEPTED, DRIFT)
 _OF_ANSWERS = (ORDER, TOKEN, OWNER, EXPECTATIONS, FUZZ, AUTHORISED, COVERED)
 CHECKS = (*_OF_DOCUMENTS, *_OF_ANSWERS)

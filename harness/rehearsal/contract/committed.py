@@ -18,6 +18,8 @@ from rehearsal.contract.consuming import Consumer, fits_call, fits_events
 from rehearsal.contract.events import WRITER, EventSchema, compare_event
 from rehearsal.contract.findings import Finding, doubt
 from rehearsal.contract.judging import Subject
+from rehearsal.contract.keeping import FOLDER as RELEASED
+from rehearsal.contract.keeping import judge_released
 from rehearsal.contract.openapi import operations
 from rehearsal.contract.topics import judge_topics, topics_of
 from rehearsal.core.checks import Check
@@ -25,13 +27,13 @@ from rehearsal.deploy.manifests import parse
 
 FOLDER = Path("contract-tests")
 _JOBS = Path("k8s", "base", "jobs")
-RELEASED = "released"
 _EVENT = ".schema.json"
 
 
 def judge_committed(root: Path, today: date) -> Iterator[Check]:
     """Yield what a checkout's contracts are worth on `today`."""
     accepted = read_accepted(root, today)
+    yield from judge_released(root / FOLDER)
     for judge in (judge_documents, judge_events, judge_consumers):
         yield from judge(root / FOLDER, accepted)
     yield from _topics(root)
@@ -70,7 +72,7 @@ def judge_events(folder: Path, accepted: AcceptedBreaks) -> Iterator[Check]:
             yield EVENTS.invalid(name, "one of its schemas cannot be read")
             continue
         known = {release: schema for release, schema in released.items() if schema is not None}
-        good = f"it fits its {len(known)} releases, both ways" if known else "it is new"
+        good = f"it fits its {len(known)} releases, both ways" if known else "it has no release to fit"
         subject = Subject(EVENTS, name, f"events/{name}{_EVENT}", good)
         yield from subject.judge(compare_event(known, now), accepted)
     if not current:

@@ -50,7 +50,7 @@ CRITERIA: Final = (
     Criterion(
         "CI/CD",
         "a release breaks none of its clients",
-        ("contract.breaking", "contract.events", "contract.accepted"),
+        ("contract.released", "contract.breaking", "contract.events", "contract.accepted"),
     ),
     Criterion(
         "CI/CD",
