@@ -238,6 +238,34 @@ def test_two_findings_of_one_check_and_subject_are_two_alerts() -> None:
     assert len({one["partialFingerprints"]["check/v1"] for one in results}) == 2
 
 
+@pytest.mark.parametrize(
+    ("end", "is_whole"),
+    [
+        ((StageFinished("chaos", Ending.PASS, 1.0), RunFinished(Ending.PASS, 0, 1.0)), True),
+        (
+            (
+                CheckFinished("chaos", LOST.failed("a", "b", expected="", observed="")),
+                StageFinished("chaos", Ending.FAIL, 1.0),
+                RunFinished(Ending.FAIL, 1, 1.0),
+            ),
+            True,
+        ),
+        ((), False),
+        ((StageFinished("chaos", Ending.PASS, 1.0),), False),
+        ((StageFinished("chaos", Ending.NOT_RUN, 0.0, "no"), RunFinished(Ending.PASS, 0, 1.0)), False),
+        ((StageFinished("chaos", Ending.ENVIRONMENT, 1.0, "no"), RunFinished(Ending.FAIL, 1, 1.0)), False),
+        ((StageFinished("chaos", Ending.PASS, 1.0), RunFinished(Ending.INTERRUPTED, 130, 1.0)), False),
+    ],
+    ids=["well", "found", "killed in a stage", "killed after it", "not run", "no cluster", "interrupted"],
+)
+def test_only_a_run_that_looked_everywhere_may_close_alerts(end: tuple[Event, ...], is_whole: bool) -> None:
+    report = of_events(StageStarted("chaos", "Break.", 1.0), *end)
+    (invocation,) = json.loads(render_sarif(report))["runs"][0]["invocations"]
+
+    assert invocation["executionSuccessful"] is is_whole
+    assert ("toolExecutionNotifications" in invocation) is not is_whole
+
+
 def test_place_in_sarif_is_an_address() -> None:
     told = LOST.failed("a", "b", expected="", observed="", source="contract-tests/my file#1.toml")
     (result,) = json.loads(render_sarif(of_events(CheckFinished("chaos", told))))["runs"][0]["results"]
