@@ -175,6 +175,15 @@ def test_sequence_that_does_not_count_up_is_found(events: list[dict[str, Any]], 
     assert said in next(one.sentence for one in checks if one.verdict is FAIL)
 
 
+@pytest.mark.parametrize(("second", "found"), [(2.0, []), (3.0, [("events.sequence", "orders", FAIL)])])
+def test_number_that_is_written_as_a_fraction_counts_as_what_it_is(second: float, found: list[Any]) -> None:
+    events = [placed(NEW), reserved(NEW)]
+    for one, number in zip(events, (1.0, second), strict=True):
+        one["data"]["sequence"] = number
+
+    assert bad(verdict(see([*clean(), *(record("orders", one) for one in events)]))) == found
+
+
 def test_version_of_a_product_counts_up_too() -> None:
     assert bad(verdict(see([*clean(), record("products", changed(4))]))) == [
         ("events.sequence", "products", FAIL)

@@ -246,6 +246,8 @@ def _is_dead(topic: str, known: KnownEvents) -> bool:
 def _number_of(event: Mapping[str, Any], event_type: EventType) -> int:
     data = event.get("data")
     number = data.get(event_type.counter) if isinstance(data, dict) else None
+    if isinstance(number, float) and number.is_integer():
+        return int(number)  # 1.0 is an integer to JSON Schema, and to readers
     return number if isinstance(number, int) and not isinstance(number, bool) else 0
 
 
