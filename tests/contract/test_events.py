@@ -22,12 +22,13 @@ DATA = "/properties/data/properties"
 
 @pytest.fixture
 def schema() -> Schema:
-    """Return order.placed, with one optional field and one of few values."""
+    """Return order.placed, with one optional field, one of few values, and a key that an annotation says."""
     path = ROOT / "contract-tests" / "events" / "com.mambogo.order.placed.v1.schema.json"
     read: Schema = json.loads(path.read_text(encoding="utf-8"))
     read["$defs"]["OrderPlaced"]["properties"].update(
         channel={"enum": ["web", "shop"]}, note={"anyOf": [{"type": "string"}, {"type": "null"}]}
     )
+    read["x-key"] = "order_id"
     return read
 
 
@@ -110,6 +111,13 @@ BREAKS: dict[str, tuple[Change, set[tuple[str, str, str]]]] = {
         {(READERS, "/properties/time", "required")},
     ),
     "another topic": (lambda it: it.update({"x-topic": "placed"}), {(READERS, "/x-topic", "topic")}),
+    "no topic": (lambda it: it.pop("x-topic"), {(READERS, "/x-topic", "topic")}),
+    "another writer": (
+        lambda it: it.update({"x-writer": "cart-service"}),
+        {(READERS, "/x-writer", "writer")},
+    ),
+    "another key": (lambda it: it.update({"x-key": "user_id"}), {(READERS, "/x-key", "undecided")}),
+    "no key": (lambda it: it.pop("x-key"), {(READERS, "/x-key", "undecided")}),
 }
 HARMLESS: dict[str, Change] = {
     "nothing": lambda it: None,
@@ -121,6 +129,7 @@ HARMLESS: dict[str, Change] = {
         Line=it["$defs"].pop("PlacedLine"),
         OrderPlaced=json.loads(json.dumps(it["$defs"]["OrderPlaced"]).replace("/PlacedLine", "/Line")),
     ),
+    "annotation added": lambda it: it.update({"x-owner": "orders"}),
     "descriptions": lambda it: _data(it).update(description="Other.", title="Other"),
 }
 
@@ -132,7 +141,7 @@ def test_planted_break_is_found_for_whom_it_breaks(
     found = _found(schema, change)
 
     assert {(one.operation, one.pointer, one.rule) for one in found} == places
-    assert all(one.whom and one.sentence for one in found)
+    assert all(one.sentence and (one.whom or one.is_doubt) for one in found)
 
 
 @pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from rehearsal.contract.exchanging import given
-from rehearsal.contract.findings import Finding, doubt
+from rehearsal.contract.findings import Finding, doubt, text_of
 from rehearsal.contract.openapi import Part
 
 TOPIC = "x-topic"
 WRITER = "x-writer"
+_MEANT = "x-"  # what JSON Schema passes over, and we do not
 
 EventSchema = Mapping[str, Any]
 
@@ -40,13 +41,28 @@ def _compare(name: str, released: EventSchema, current: EventSchema | None) -> I
     if current is None:
         yield Finding(readers, "", "type-removed", "nobody writes it any more", behind, "an event", "none")
         return
-    was, now = str(released.get(TOPIC)), str(current.get(TOPIC))
-    if was != now:
-        yield Finding(readers, f"/{TOPIC}", "topic", f"it is written to {now}", behind, was, now)
+    yield from _annotations(readers, behind, released, current)
     for one in reads(released, current, operation=readers, what="what is written now"):
         yield replace(one, whom=behind)
     for one in reads(current, released, operation=written, what=f"what release {name} wrote"):
         yield replace(one, whom="today's consumers, of what is still on the topic")
+
+
+def _annotations(readers: str, behind: str, released: EventSchema, current: EventSchema) -> Iterator[Finding]:
+    """Yield what else than the event's form was promised: where it is, whose it is, and what is new to us.
+
+    One that no release has promises nothing yet.
+    """
+    said = {TOPIC: ("topic", "it is written to {}"), WRITER: ("writer", "it is written by {}")}
+    for key in sorted(key for key in {*released, TOPIC, WRITER} if key.startswith(_MEANT)):
+        was, now = (text_of(one[key]) if key in one else "nothing" for one in (released, current))
+        if was == now:
+            continue
+        if key in said:
+            rule, sentence = said[key]
+            yield Finding(readers, f"/{key}", rule, sentence.format(now.strip('"')), behind, was, now)
+        else:
+            yield doubt(readers, f"/{key}", f"nobody here knows what {key} means: it was {was} and is {now}")
 
 
 def _part(schema: EventSchema) -> Part:
