@@ -12,7 +12,15 @@ from rehearsal.core.verdicts import Verdict
 
 TODAY = date(2026, 11, 26)
 DOCUMENT = "openapi/order-service.json"
-BREAK = Finding("GET /api/orders", "/paths/x/get", "enum", "it may have more", "whoever reads its answers")
+OPERATION, OBSERVED = "GET /api/orders", '"more" by enum ["more"]'
+BREAK = Finding(
+    OPERATION, "/paths/x/get", "enum", "it may have more", "whoever reads its answers", observed=OBSERVED
+)
+
+
+def _place(pointer: str = "/paths/x/get", rule: str = "enum", observed: str = OBSERVED) -> str:
+    what = f'operation = "{OPERATION}", pointer = "{pointer}", rule = "{rule}"'
+    return f"{{ {what}, observed = '{observed}' }}"
 
 
 def _write(root: Path, name: str = "more.toml", **changed: str) -> None:
@@ -20,7 +28,7 @@ def _write(root: Path, name: str = "more.toml", **changed: str) -> None:
         "document": f'"{DOCUMENT}"',
         "reason": '"All readers take it."',
         "expires": "2026-11-26",
-        "places": '[{ pointer = "/paths/x/get", rule = "enum" }]',
+        "places": f"[{_place()}]",
         **changed,
     }
     folder = root / "contract-tests" / "accepted-breaks"
@@ -50,11 +58,13 @@ def test_expired_acceptance_is_found_and_accepts_nothing(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "changed",
     [
-        {"places": '[{ pointer = "/paths/x/get", rule = "required" }]'},
-        {"places": '[{ pointer = "/paths/y/get", rule = "enum" }]'},
+        {"places": f"[{_place(rule='required')}]"},
+        {"places": f"[{_place('/paths/y/get')}]"},
+        {"places": f"[{_place().replace('GET', 'PUT')}]"},
+        {"places": f"[{_place(observed='less')}]"},
         {"document": '"openapi/cart-service.json"'},
     ],
-    ids=["another rule", "another place", "another document"],
+    ids=["another rule", "another place", "another operation", "another break", "another document"],
 )
 def test_acceptance_of_something_else_is_found_as_unused(tmp_path: Path, changed: dict[str, str]) -> None:
     _write(tmp_path, **changed)
@@ -62,21 +72,26 @@ def test_acceptance_of_something_else_is_found_as_unused(tmp_path: Path, changed
 
 
 def test_place_that_is_not_broken_is_found_beside_one_that_is(tmp_path: Path) -> None:
-    _write(
-        tmp_path, places='[{ pointer = "/paths/x/get", rule = "enum" }, { pointer = "/gone", rule = "enum" }]'
-    )
+    _write(tmp_path, places=f"[{_place()}, {_place('/gone', observed='none')}]")
     accepted = read_accepted(tmp_path, TODAY)
     accepted.unaccepted(DOCUMENT, [BREAK])
 
     (check,) = accepted.judge()
-    assert check.observed == "/gone enum"
+    assert check.observed == "GET /api/orders /gone enum: none"
     assert check.source == "contract-tests/accepted-breaks/more.toml"
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"expires": '"soon"'}, {"reason": '""'}, {"places": "[]"}, {"everything": "true"}, {"reason": "what"}],
-    ids=["no day", "no reason", "no place", "unknown key", "no TOML"],
+    [
+        {"expires": '"soon"'},
+        {"reason": '""'},
+        {"places": "[]"},
+        {"places": '[{ pointer = "/paths/x/get", rule = "enum" }]'},
+        {"everything": "true"},
+        {"reason": "what"},
+    ],
+    ids=["no day", "no reason", "no place", "nothing observed", "unknown key", "no TOML"],
 )
 def test_file_that_cannot_be_read_accepts_nothing_and_is_no_pass(
     tmp_path: Path, changed: dict[str, str]

@@ -324,7 +324,10 @@ def test_finding_tells_the_place_the_value_and_for_whom(document: Document) -> N
     (found,) = _found(document, lambda it: _property(it, "LineBody", "quantity").update(maximum=999))
 
     assert found.sentence == "in its body, lines[].quantity may not be 1000"
-    assert (found.whom, found.observed) == ("whoever calls it", "it is refused by maximum 999")
+    assert (found.whom, found.observed) == (
+        "whoever calls it",
+        "it is refused by maximum 999, and allowed by maximum 1000.0",
+    )
 
 
 def test_all_breaks_of_a_change_are_found(document: Document) -> None:

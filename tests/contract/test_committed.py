@@ -20,6 +20,11 @@ ORDERS = Path("contract-tests", "openapi", "order-service.json")
 EVENT = "com.mambogo.order.placed.v1"
 PLACE = "/paths/~1api~1orders/post/requestBody/content/application~1json/schema/properties/currency/anyOf/0"
 
+WITHOUT_YEN = (
+    'it is refused by enum ["EUR", "USD", "GBP", "CHF"], and allowed by '
+    '{"anyOf": [{"enum": ["EUR", "USD", "GBP", "CHF", "JPY"], "ty ... (942a02710539)'
+)
+
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
@@ -35,16 +40,24 @@ def _edit(path: Path, change: Any) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
+def _enum(document: Any) -> list[str]:
+    found: list[str] = document["components"]["schemas"]["OrderBody"]["properties"]["currency"]["anyOf"][0][
+        "enum"
+    ]
+    return found
+
+
 def _narrow(document: Any) -> None:
-    document["components"]["schemas"]["OrderBody"]["properties"]["currency"]["anyOf"][0]["enum"].remove("JPY")
+    _enum(document).remove("JPY")
 
 
-def _accept(root: Path, pointer: str, rule: str) -> None:
+def _accept(root: Path, pointer: str, rule: str, observed: str, operation: str = "POST /api/orders") -> None:
     folder = root / "contract-tests" / "accepted-breaks"
     folder.mkdir(exist_ok=True)
     (folder / "yen.toml").write_text(
         'document = "openapi/order-service.json"\nreason = "Nobody pays in it."\nexpires = 2026-12-31\n'
-        f'places = [{{ pointer = "{pointer}", rule = "{rule}" }}]\n',
+        f'places = [{{ operation = "{operation}", pointer = "{pointer}", rule = "{rule}", '
+        f"observed = '{observed}' }}]\n",
         encoding="utf-8",
     )
 
@@ -80,7 +93,7 @@ def test_break_is_told_with_service_operation_place_and_command(copy: Path) -> N
 
 def test_accepted_break_passes_and_is_told(copy: Path) -> None:
     _edit(copy / ORDERS, _narrow)
-    _accept(copy, PLACE, "enum")
+    _accept(copy, PLACE, "enum", WITHOUT_YEN)
 
     checks = {one.subject: one for one in judge_committed(copy, TODAY)}
     assert {one.verdict for one in checks.values()} == {Verdict.PASS}
@@ -98,9 +111,34 @@ def test_comparison_that_cannot_be_made_is_no_pass(copy: Path) -> None:
 
 def test_doubt_that_a_person_has_settled_passes(copy: Path) -> None:
     _edit(copy / ORDERS, lambda it: it.update(servers=[{"url": "/v2"}]))
-    _accept(copy, "/servers", "undecided")
+    _accept(copy, "/servers", "undecided", '[{"url": "/v2"}]', "the document")
 
     assert list(_bad(copy)) == []
+
+
+def test_narrowing_that_goes_on_is_another_break_than_the_accepted_one(copy: Path) -> None:
+    def narrow_more(document: Any) -> None:
+        _narrow(document)
+        _enum(document).remove("GBP")
+
+    _accept(copy, PLACE, "enum", WITHOUT_YEN)
+    _edit(copy / ORDERS, narrow_more)
+
+    assert {one.id for one in _bad(copy)} == {"contract.breaking", "contract.accepted"}
+
+
+def test_doubt_that_has_become_another_is_not_settled(copy: Path) -> None:
+    _accept(copy, "/servers", "undecided", '[{"url": "/v2"}]', "the document")
+    _edit(copy / ORDERS, lambda it: it.update(servers=[{"url": "/v3"}]))
+
+    assert {one.id for one in _bad(copy)} == {"contract.breaking", "contract.accepted"}
+
+
+def test_finding_tells_all_that_accepts_it(copy: Path) -> None:
+    _edit(copy / ORDERS, _narrow)
+
+    (check,) = _bad(copy)
+    assert check.observed.endswith(f" (enum): {WITHOUT_YEN}")
 
 
 @pytest.mark.parametrize("place", ["openapi", "released/openapi"])

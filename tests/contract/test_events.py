@@ -179,6 +179,41 @@ def test_finding_tells_the_value_and_whom_it_breaks(schema: Schema) -> None:
     assert found.whom == "consumers of release 1"
 
 
+@pytest.mark.parametrize(
+    ("one", "more"),
+    [
+        (
+            lambda it: _line(it)["quantity"].update(maximum=2000),
+            lambda it: _line(it)["quantity"].update(maximum=3000),
+        ),
+        (
+            lambda it: _data(it)["properties"]["channel"]["enum"].append("phone"),
+            lambda it: _data(it)["properties"]["channel"]["enum"].extend(["phone", "fax"]),
+        ),
+        (
+            lambda it: _data(it)["properties"].update(note={"type": ["string", "null", "integer"]}),
+            lambda it: _data(it)["properties"].update(note={"type": ["string", "null", "integer", "array"]}),
+        ),
+        (
+            lambda it: _data(it)["properties"]["channel"].update(enum=[f"channel {n}" for n in range(90)]),
+            lambda it: _data(it)["properties"]["channel"].update(enum=[f"channel {n}" for n in range(91)]),
+        ),
+    ],
+    ids=["bound", "enum", "type", "long"],
+)
+def test_what_breaks_more_at_the_same_place_is_observed_as_something_else(
+    schema: Schema, one: Change, more: Change
+) -> None:
+    found, further = (
+        {(it.operation, it.pointer, it.rule): it.observed for it in _found(schema, change)}
+        for change in (one, more)
+    )
+
+    for key in found.keys() & further.keys():
+        assert found[key] != further[key]
+    assert found.keys() & further.keys()
+
+
 def test_pattern_that_became_another_is_in_doubt_only_for_those_who_could_meet_it(schema: Schema) -> None:
     found = _found(schema, lambda it: _data(it)["properties"]["currency"].update(pattern="^(EUR|USD)$"))
 

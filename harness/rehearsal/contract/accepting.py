@@ -1,7 +1,8 @@
 """Breaks that were accepted: files with a reason and a day on which they end.
 
-A break that is accepted stands in `contract-tests/accepted-breaks/*.toml`. One that is past its day accepts
-nothing, and one that accepts nothing has to go: else it would hide the next break at its place.
+A break that is accepted stands in `contract-tests/accepted-breaks/*.toml`, with what was observed then: what
+breaks more at the same place is another one. A file that is past its day accepts nothing, and one that
+accepts nothing has to go.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ _Words = Annotated[str, Field(min_length=1)]
 
 
 class Place(BaseModel):
-    """A place and the kind of break that is accepted there."""
+    """A break that is accepted, in the words of its finding."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    operation: _Words  # of an event its release and direction: "for readers of release 1"
     pointer: str
     rule: _Words
+    observed: str
 
 
 class Acceptance(BaseModel):
@@ -54,9 +57,7 @@ class AcceptedBreaks:
 
     def unaccepted(self, document: str, findings: Iterable[Finding]) -> list[Finding]:
         """Return those of a document's findings that no file accepts."""
-        return [
-            one for one in findings if not self._accepts(document, Place(pointer=one.pointer, rule=one.rule))
-        ]
+        return [one for one in findings if not self._accepts(document, _place(one))]
 
     def judge(self) -> Iterator[Check]:
         """Yield a check for each file, after every document was compared."""
@@ -82,8 +83,10 @@ class AcceptedBreaks:
             return _failed(name, ended, f"a day that is not before {self.today}", str(acceptance.expires))
         unused = [one for one in acceptance.places if (name, one) not in self._needed]
         if unused:
-            places = "; ".join(f"{one.pointer} {one.rule}" for one in unused)
-            return _failed(name, "it accepts what is not broken", "a break at each of its places", places)
+            places = "; ".join(f"{one.operation} {one.pointer} {one.rule}: {one.observed}" for one in unused)
+            return _failed(
+                name, "it accepts what is not broken so", "each of its breaks, as observed", places
+            )
         until = f"{len(acceptance.places)} breaks of {acceptance.document} until {acceptance.expires}"
         return ACCEPTED.passed(name, f"it accepts {until}: {acceptance.reason}")
 
@@ -100,6 +103,10 @@ def read_accepted(root: Path, today: date) -> AcceptedBreaks:
         except ValidationError as error:
             unreadable[path.name] = _said(error)
     return AcceptedBreaks(today, files, unreadable)
+
+
+def _place(finding: Finding) -> Place:
+    return Place(**{name: getattr(finding, name) for name in Place.model_fields})
 
 
 def _said(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from rehearsal.contract.admitting import admission, schemes
 from rehearsal.contract.exchanging import given, taken
-from rehearsal.contract.findings import CALLERS, READERS, Finding, doubt, text_of
+from rehearsal.contract.findings import CALLERS, READERS, Finding, doubt, text_of, told
 from rehearsal.contract.openapi import METHODS, Document, Operation, Part, operations
 from rehearsal.contract.schemas import UndecidableError, is_annotation
 
@@ -24,12 +24,12 @@ def compare(released: Document, current: Document) -> list[Finding]:
         return list(_documents(released, current))
     except (UndecidableError, AttributeError, KeyError, TypeError, ValueError) as error:
         # Whatever has not the form of an OpenAPI document.
-        return [doubt(_DOCUMENT, "", f"it cannot be read: {type(error).__name__}: {error}")]
+        return [doubt(_DOCUMENT, "", f"it cannot be read: {type(error).__name__}: {error}", told(current))]
 
 
 def _documents(released: Document, current: Document) -> Iterator[Finding]:
     if any(not str(one.get("openapi")).startswith("3.1.") for one in (released, current)):
-        yield doubt(_DOCUMENT, "/openapi", "only documents of OpenAPI 3.1 can be compared")
+        yield doubt(_DOCUMENT, "/openapi", "only documents of OpenAPI 3.1 can be compared", told(current))
         return
     was, now = Part(released, "", released), Part(current, "", current)
     yield from _others(_DOCUMENT, was, now, "openapi", "paths", "components", "security")
@@ -130,7 +130,9 @@ def _others(operation: str, was: Part, now: Part, *known: str) -> Iterator[Findi
     """Yield a doubt for each key that nobody here compares and that is not what it was."""
     for key in sorted({*was.content, *now.content} - {*known} - _EXPLAINS):
         if not is_annotation(key) and text_of(was.content.get(key)) != text_of(now.content.get(key)):
-            yield doubt(operation, f"{now.pointer}/{key}", f"nobody here knows what {key} means for clients")
+            why = f"nobody here knows what {key} means for clients"
+            observed = told(now.content[key]) if key in now.content else "none"
+            yield doubt(operation, f"{now.pointer}/{key}", why, observed)
 
 
 def _is_required(part: Part) -> bool:

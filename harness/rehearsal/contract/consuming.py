@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rehearsal.contract.events import EventSchema, reads
 from rehearsal.contract.exchanging import given, taken
-from rehearsal.contract.findings import Finding, doubt
+from rehearsal.contract.findings import Finding, doubt, told
 from rehearsal.contract.openapi import Document, Operation, Part, operations
 from rehearsal.contract.schemas import Schema, UndecidableError, closed, escaped, plain
 
@@ -45,7 +45,12 @@ class Consumer(BaseModel):
 def fits_events(name: str, reader: EventSchema, versions: Mapping[str, EventSchema]) -> list[Finding]:
     """Return what a reader of the event `name` refuses of it, as each of `versions` is written."""
     return [
-        replace(one, pointer=f"/events/{escaped(name)}{one.pointer}", whom="its reader")
+        replace(
+            one,
+            pointer=f"/events/{escaped(name)}{one.pointer}",
+            whom="its reader",
+            observed=f"{version}: {one.observed}",
+        )
         for version, written in versions.items()
         for one in reads(reader, written, operation=name, what=f"as it is written {version} it")
     ]
@@ -57,7 +62,7 @@ def fits_call(index: int, call: Call, provider: Document) -> list[Finding]:
         return list(_call(f"/calls/{index}", call, provider))
     except (UndecidableError, AttributeError, KeyError, TypeError, ValueError) as error:
         why = f"the provider's document cannot be read: {type(error).__name__}: {error}"
-        return [doubt(call.operation, f"/calls/{index}", why)]
+        return [doubt(call.operation, f"/calls/{index}", why, told(provider))]
 
 
 def _call(pointer: str, call: Call, provider: Document) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from rehearsal.contract.exchanging import given
-from rehearsal.contract.findings import Finding, doubt, text_of
+from rehearsal.contract.findings import Finding, doubt, text_of, told
 from rehearsal.contract.openapi import Part
 
 TOPIC = "x-topic"
@@ -32,7 +32,12 @@ def reads(reader: EventSchema, written: EventSchema, *, operation: str, what: st
         yield from given(operation, _part(reader), _part(written), what)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Whatever is JSON and has not the form of a schema.
-        yield doubt(operation, "", f"a schema cannot be read: {type(error).__name__}: {error}")
+        yield doubt(
+            operation,
+            "",
+            f"a schema cannot be read: {type(error).__name__}: {error}",
+            told([reader, written]),
+        )
 
 
 def _compare(name: str, released: EventSchema, current: EventSchema | None) -> Iterator[Finding]:
@@ -62,7 +67,7 @@ def _annotations(readers: str, behind: str, released: EventSchema, current: Even
             rule, sentence = said[key]
             yield Finding(readers, f"/{key}", rule, sentence.format(now.strip('"')), behind, was, now)
         else:
-            yield doubt(readers, f"/{key}", f"nobody here knows what {key} means: it was {was} and is {now}")
+            yield doubt(readers, f"/{key}", f"nobody here knows what {key} means: it was {was}", now)
 
 
 def _part(schema: EventSchema) -> Part:

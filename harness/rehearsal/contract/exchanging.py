@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rehearsal.contract.findings import CALLERS, READERS, Finding, doubt, place_of, text_of
-from rehearsal.contract.fitting import Fit, Misfit, fit
+from rehearsal.contract.findings import CALLERS, READERS, Finding, doubt, place_of, text_of, told
+from rehearsal.contract.fitting import Fit, Misfit, fit, said_there
 from rehearsal.contract.openapi import Part
-from rehearsal.contract.schemas import UndecidableError, closed, defaults, opened, plain
+from rehearsal.contract.schemas import Schema, UndecidableError, closed, defaults, opened, plain
 
 
 def taken(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
@@ -27,12 +27,12 @@ def taken(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
                 sentence, observed = f"{place} is not taken", "a request with it is refused"
             case _:
                 sentence = f"{place} may not be {misfit.example}"
-                observed = f"it is refused by {misfit.rule} {misfit.limit}"
+                observed = _clash("it", plain(was.content, was.document), misfit)
         expected = "a request without it is taken" if misfit.rule == "required" else "it is taken"
         yield Finding(
             operation, now.pointer + misfit.pointer, misfit.rule, sentence, CALLERS, expected, observed
         )
-    yield from _doubts(operation, now.pointer, fitted)
+    yield from _doubts(operation, now.pointer, now, fitted)
     if not fitted.doubt:
         refused = tuple(misfit.pointer for misfit in fitted.misfits)
         yield from _left_out(operation, was, now, what, refused)
@@ -50,9 +50,9 @@ def given(operation: str, was: Part, now: Part, what: str) -> Iterator[Finding]:
             sentence,
             READERS,
             expected="it is always there" if misfit.rule == "required" else f"{misfit.rule} {misfit.limit}",
-            observed="it may be missing" if misfit.rule == "required" else misfit.example,
+            observed=_given_now(now, misfit),
         )
-    yield from _doubts(operation, was.pointer, fitted)
+    yield from _doubts(operation, was.pointer, now, fitted)
 
 
 def _given(misfit: Misfit) -> str:
@@ -78,9 +78,26 @@ def _is_same(one: Part, other: Part) -> bool:
     return texts[0] == texts[1]
 
 
-def _doubts(operation: str, pointer: str, fitted: Fit) -> Iterator[Finding]:
-    if fitted.doubt:
-        yield doubt(operation, pointer, fitted.doubt)
+def _given_now(writer: Part, misfit: Misfit) -> str:
+    if misfit.rule == "required":
+        return "it may be missing"
+    return _clash(misfit.example, closed(plain(writer.content, writer.document)), misfit)
+
+
+def _clash(what: str, written: Schema, misfit: Misfit) -> str:
+    """Return what both sides say: a further break at the same place may have the same example."""
+    return f"{what} is refused by {misfit.rule} {misfit.limit}, and allowed by {said_there(written, misfit)}"
+
+
+def _doubts(operation: str, pointer: str, now: Part, fitted: Fit) -> Iterator[Finding]:
+    if not fitted.doubt:
+        return
+    try:
+        observed = told(plain(now.content, now.document))
+    except UndecidableError:
+        # All that it can refer to: where its references lead is what could not be said.
+        observed = told([now.content, now.document.get("components")])
+    yield doubt(operation, pointer, fitted.doubt, observed)
 
 
 def _left_out(operation: str, was: Part, now: Part, what: str, refused: tuple[str, ...]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 UNDECIDED = "undecided"
 CALLERS = "whoever calls it"
 READERS = "whoever reads its answers"
+LONGEST_CHARACTERS = 60  # of a value that is told
+_DIGEST_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Finding:
     sentence: str
     whom: str = ""
     expected: str = ""
-    observed: str = ""
+    observed: str = ""  # what is there now, as whole as it takes to tell it from another break at this place
 
     @property
     def is_doubt(self) -> bool:
@@ -29,9 +32,9 @@ class Finding:
         return self.rule == UNDECIDED
 
 
-def doubt(operation: str, pointer: str, why: str) -> Finding:
+def doubt(operation: str, pointer: str, why: str, observed: str = "") -> Finding:
     """Return that something could not be compared, and why."""
-    return Finding(operation, pointer, UNDECIDED, why)
+    return Finding(operation, pointer, UNDECIDED, why, observed=observed)
 
 
 def place_of(pointer: str) -> str:
@@ -50,6 +53,15 @@ def place_of(pointer: str) -> str:
             case "additionalProperties":
                 place += ".*"
     return place
+
+
+def told(value: Any) -> str:
+    """Return a value as JSON; of a long one the beginning, and a digest by which it differs from others."""
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True)
+    if len(text) <= LONGEST_CHARACTERS:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{text[:LONGEST_CHARACTERS]} ... ({digest})"
 
 
 def text_of(value: Any) -> str:

@@ -15,11 +15,12 @@ from typing import Any
 import jsonschema_rs
 from jsonschema_rs import canonical
 
+from rehearsal.contract.findings import LONGEST_CHARACTERS, told
 from rehearsal.contract.samples import hints_of, samples
 from rehearsal.contract.schemas import Schema, escaped
 
-_LONGEST_CHARACTERS = 60
 _UNIONS = ("anyOf", "oneOfNotValid")
+_BRANCHES = ("anyOf", "oneOf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,22 @@ def fit(reader: Schema, writer: Schema) -> Fit:
     return Fit(tuple(found.values()))
 
 
+def said_there(schema: Schema, misfit: Misfit) -> str:
+    """Return what `schema` says of a misfit of its reader: the same rule, or else all that stands there.
+
+    Where it has no such place, or it is in a branch of a union, all of the next place above it.
+    """
+    there: Any = schema
+    for step in misfit.pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if step in _BRANCHES or not isinstance(there, dict) or name not in there:
+            return told(there)  # which branch of another union is meant, nobody can tell
+        there = there[name]
+    if isinstance(there, dict) and misfit.rule in there:
+        return f"{misfit.rule} {told(there[misfit.rule])}"
+    return told(there)
+
+
 def _canonical(schema: Schema) -> jsonschema_rs.CanonicalSchema:
     # Without formats a string would be as good as a UUID.
     return jsonschema_rs.canonicalize(schema, draft=jsonschema_rs.Draft202012, validate_formats=True)
@@ -120,7 +137,7 @@ def _misfits_of(error: jsonschema_rs.ValidationError, reader: Schema) -> Iterato
                 value = _shown(instance[name])
                 yield Misfit(f"{pointer}/properties/{escaped(name)}", rule, "", value)
         case _:
-            limit = _cut(_at(reader, place)[keyword])
+            limit = told(_at(reader, place)[keyword])
             yield Misfit(pointer, rule, limit, _shown(instance))
 
 
@@ -160,11 +177,11 @@ def _shown(value: Any) -> str:
             return f"a list of {len(value)}"
         case dict():
             return "an object"
-        case str() if len(value) > _LONGEST_CHARACTERS:
+        case str() if len(value) > LONGEST_CHARACTERS:
             return f"a text of {len(value)} characters"
     return _cut(value)
 
 
 def _cut(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=True, sort_keys=True)
-    return text if len(text) <= _LONGEST_CHARACTERS else f"{text[:_LONGEST_CHARACTERS]} ..."
+    return text if len(text) <= LONGEST_CHARACTERS else f"{text[:LONGEST_CHARACTERS]} ..."

@@ -39,10 +39,9 @@ class Subject:
             more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
             where = f"{self.name} {operation}"
             if found[0].is_doubt:
-                why = (
-                    f"it could not be decided: {found[0].sentence}, at {found[0].pointer or 'its root'}{more}"
-                )
-                yield self.kind.invalid(where, why)
+                place = found[0].pointer or "its root"
+                why = f"it could not be decided: {found[0].sentence}, at {place}{more}"
+                yield self.kind.invalid(where, why, observed=_observed(found))
             else:
                 yield self._failed(where, found, more)
 
@@ -51,7 +50,11 @@ class Subject:
             where,
             f"{found[0].sentence}; this breaks {found[0].whom}{more}",
             expected="; ".join(f"{one.pointer}: {one.expected}" for one in found[:_SHOWN]),
-            observed="; ".join(f"{one.sentence} ({one.rule})" for one in found[:_SHOWN]),
+            observed=_observed(found),
             reproduce=_REPRODUCE,
             source=f"contract-tests/{self.document}",
         )
+
+
+def _observed(found: Sequence[Finding]) -> str:
+    return "; ".join(f"{one.sentence} ({one.rule}): {one.observed}" for one in found[:_SHOWN])
