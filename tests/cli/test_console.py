@@ -94,6 +94,27 @@ def test_each_change_of_state_is_a_line(event: Event, line: str, capsys: pytest.
     assert capsys.readouterr().err == f"{line}\n"
 
 
+@pytest.mark.parametrize("make", [PlainConsole, LiveConsole])
+def test_what_others_said_is_not_obeyed_by_a_terminal(
+    make: type[PlainConsole | LiveConsole], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "\x1b[2J\x9b8m\u202e\nload.lost PASS"
+    failed = CHECK.failed("orders", said, expected="0", observed="2")
+    _show(
+        make(),
+        StepStarted("cluster", said),
+        StepFinished("cluster", Outcome.DONE, 1.0, said),
+        Notice(Level.WARNING, said),
+        StageFinished("load", Ending.FAIL, 3.0, said),
+        CheckFinished("load", failed),
+    )
+    printed = COLOUR.sub("", capsys.readouterr().err)
+
+    assert not {"\x9b", "\u202e"} & set(printed)
+    assert "\x1b[2J" not in printed
+    assert "\nload.lost PASS" not in printed
+
+
 def test_progress_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     _show(PlainConsole(), StepProgress("cluster", "node 1"))
 

@@ -52,6 +52,16 @@ def test_a_trail_is_a_tree_with_times_and_the_lines_below() -> None:
     ]
 
 
+def test_what_a_service_said_is_not_obeyed_by_a_terminal() -> None:
+    said = line("a\x1b[1A\x1b[2K\u202eb\n2026-01-01T12:00:00.008Z INFO")
+    span_of_it = replace(SPANS[0], name="GET \x9b8m")
+    stack = replace(said, fields={"exception": "first\nsecond \x1b[0m"})
+    text = describe(Trail(TRACE, (span_of_it,), (stack,)))
+
+    assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+    assert "a\\x1b[1A\\x1b[2K\\u202eb\n    2026" in text
+
+
 def test_without_spans_it_says_why_that_may_be() -> None:
     assert "not sampled" in describe(Trail(TRACE, (), (line("x"),)))
 

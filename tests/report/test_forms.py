@@ -174,6 +174,14 @@ def test_summary_of_many_findings_stays_below_the_limit_of_a_job() -> None:
     assert len(render_markdown(_of_many_findings(300)).encode()) < _SUMMARY_BYTES
 
 
+def test_what_a_service_said_is_not_obeyed_by_a_terminal() -> None:
+    said = _finding("\x1b[2Klost\u202e\nPASS: All 4 checks hold.", "of \x9b8m")
+    text = render_console(of_events(said, NotLookedAt("\x1bc", "why")), "page")
+
+    assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+    assert "\nPASS" not in text
+
+
 def test_console_shows_a_screenful_of_findings() -> None:
     assert "... and 290 more" in render_console(_of_many_findings(300), "page")
 

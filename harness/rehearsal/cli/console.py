@@ -24,6 +24,7 @@ from rehearsal.core.events import (
     StepProgress,
     StepStarted,
 )
+from rehearsal.core.showing import visible
 from rehearsal.core.verdicts import Ending
 
 if TYPE_CHECKING:
@@ -50,10 +51,17 @@ def is_live() -> bool:
     return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
+def show(text: str) -> None:
+    """Write a line on standard output for a person; harmless whatever it holds."""
+    import click
+
+    click.echo(visible(text))
+
+
 def say(text: str) -> None:
-    """Write on standard error; harmless when nobody reads it any more."""
+    """Write on standard error; harmless whatever the text holds, and when nobody reads it any more."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(visible(text))
         sys.stderr.flush()
     except OSError:
         _let_go()
@@ -82,7 +90,9 @@ class PlainConsole:
 
     def _line(self, name: str, what: str, detail: str) -> None:
         suffix = f": {detail}" if detail else ""
-        say(f"{name:<{_NAME_WIDTH}} {what}{suffix}\n")
+        # What others said begins no line.
+        text = visible(f"{what}{suffix}", indent=_NAME_WIDTH + 1)
+        say(f"{name:<{_NAME_WIDTH}} {text}\n")
 
 
 class LiveConsole:
@@ -176,4 +186,4 @@ def make_console() -> PlainConsole | LiveConsole:
 def _escape(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text, indent=_NAME_WIDTH + 1))

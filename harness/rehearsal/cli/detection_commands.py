@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rehearsal.cli.composition import workshop
+from rehearsal.cli.console import say
 from rehearsal.core.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
             seed or commit,
             known,
             root / trials.LOG,
-            lambda text: click.echo(text, err=True),
+            lambda text: say(f"{text}\n"),
         )
         with exclusive(shop.paths.locks / "detection.lock", purpose="detection", emit=shop.emit):
             done = session.run(chosen)

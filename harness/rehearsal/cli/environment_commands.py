@@ -8,6 +8,7 @@ import click
 
 from rehearsal.cli.cluster_commands import bring_up, json_option, profile_option, take_down, timing_option
 from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.console import show
 from rehearsal.core.timing import Timing
 
 
@@ -85,5 +86,5 @@ def _tilt(shop: Workshop, resources: tuple[str, ...], *, ci: bool) -> int:
         return program.up(resources)
     deployment = shop.deployment(shop.paths.logs / "up")
     result = deployment.run(resources)
-    click.echo(describe(result, deployment.log))
+    show(describe(result, deployment.log))
     return exit_code_of(result.verdict)

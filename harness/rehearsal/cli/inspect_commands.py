@@ -6,6 +6,7 @@ import click
 
 from rehearsal.cli.cluster_commands import json_option, profile_option
 from rehearsal.cli.composition import workshop
+from rehearsal.cli.console import show
 
 
 @click.command()
@@ -38,7 +39,7 @@ def inspect(profile: str | None, as_json: bool) -> int:
         return exit_code_of(verdict)
     for one in checks:
         if one.verdict is not Verdict.PASS:
-            click.echo(f"{one.verdict} {one.id} {one.subject}: {one.sentence}")
+            show(f"{one.verdict} {one.id} {one.subject}: {one.sentence}")
     click.echo(
         f"{verdict}: {sum(one.verdict is Verdict.PASS for one in checks)} of {len(checks)} checks hold"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.console import show
 from rehearsal.core.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def smoke(context: str) -> int:
     with workshop("pipeline-smoke") as shop, httpx.Client(trust_env=False) as client:
         answers = smoking.smoke(gateway_address(_kubectl(shop, context)), client)
     for one in answers:
-        click.echo(f"{'ok    ' if one.good else 'FAILED'}  {one.url}: {one.said}")
+        show(f"{'ok    ' if one.good else 'FAILED'}  {one.url}: {one.said}")
     return ExitCode.PASS if all(one.good for one in answers) else ExitCode.FAIL
 
 

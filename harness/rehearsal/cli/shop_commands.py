@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.console import show
 from rehearsal.core.errors import RehearsalError
 from rehearsal.core.verdicts import ExitCode
 
@@ -42,7 +43,7 @@ def shop(user: str) -> int:
     with workshop("shop") as opened:
         walked = asyncio.run(_walk(opened, user))
         for line in _inside(opened, walked.hops):
-            click.echo(line)
+            show(line)
     click.echo(f"`rehearsal trace {walked.trace_id}` shows what the shop did for it")
     good = bool(walked.hops) and walked.hops[-1].good
     click.echo(f"the order was {GOOD_END}" if good else "the order did not get through")
@@ -77,7 +78,7 @@ async def _walk(opened: Workshop, user: str) -> _Walked:
             shop, user, product_ids[0], str(uuid.uuid4()), opened.catalogue.objectives.order_end_seconds
         )
         async for hop in walk.hops():
-            click.echo(f"{hop.seconds * 1000:8.0f} ms  {hop.what}: {hop.said}")
+            show(f"{hop.seconds * 1000:8.0f} ms  {hop.what}: {hop.said}")
             hops.append(hop)
     return _Walked(tuple(hops), walk.trace_id)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rehearsal.cli.cluster_commands import json_option, profile_option, timing_option
+from rehearsal.cli.console import say
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.verdicts import Ending, ExitCode, exit_code_of_ending
 
@@ -70,7 +71,7 @@ def _soak(root: Path, file: Path, runs: int, conditions: Mapping[str, str], *, a
         one, error = _run(conditions, lambda: _tree(root, file), lambda begun: soaking.begin(file, begun))
         soaking.append(file, one)
         soaking.end(file)
-        click.echo(f"{one.at} {one.ending} {one.seconds:.0f} s {' '.join(one.findings)}{one.error}", err=True)
+        say(f"{one.at} {one.ending} {one.seconds:.0f} s {' '.join(one.findings)}{one.error}\n")
         if error is not None and not isinstance(error, _MAY_COME_RIGHT):
             raise error
         broken = 0 if one.is_try else broken + 1
@@ -116,7 +117,7 @@ def _say(event: Event) -> None:
     from rehearsal.core.events import Notice
 
     if isinstance(event, Notice):
-        click.echo(event.message, err=True)
+        say(f"{event.message}\n")
 
 
 def _why(one: SoakRun) -> str:

@@ -9,6 +9,7 @@ import click
 
 from rehearsal.cli.cluster_commands import json_option
 from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.console import show
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError, HarnessError
 from rehearsal.core.verdicts import ExitCode
 
@@ -24,7 +25,10 @@ def status(as_json: bool) -> int:
 
     with workshop("status", announce=False) as shop:
         found = _look(shop)
-        click.echo(json.dumps(found.as_record(), indent=2, ensure_ascii=False) if as_json else render(found))
+        if as_json:
+            click.echo(json.dumps(found.as_record(), indent=2, ensure_ascii=False))
+        else:
+            show(render(found))
     return ExitCode.PASS if found.well else ExitCode.ENVIRONMENT
 
 

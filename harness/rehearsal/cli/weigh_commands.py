@@ -12,6 +12,7 @@ import click
 
 from rehearsal.cli.cluster_commands import json_option
 from rehearsal.cli.composition import workshop
+from rehearsal.cli.console import show
 from rehearsal.core.verdicts import ExitCode, combine, exit_code_of
 
 if TYPE_CHECKING:
@@ -65,4 +66,4 @@ def weigh(write: bool, file: Path | None, as_json: bool) -> int:
 def _print(measured: Sequence[Measured], checks: Sequence[Check]) -> None:
     for one, check in zip(measured, checks, strict=True):
         said = f"{check.verdict:8} {one.operation.name}: {one.milliseconds:.2f} ms; {check.sentence}"
-        click.echo(f"{said} ({check.observed})" if check.observed else said)
+        show(f"{said} ({check.observed})" if check.observed else said)

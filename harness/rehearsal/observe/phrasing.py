@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rehearsal.core.showing import visible
 from rehearsal.observe.following import MOST_LINES, Trail
 from rehearsal.observe.logs import LogLine
 from rehearsal.observe.spans import Span, arranged
 
 _SERVICE_WIDTH = 18  # `inventory-service`
+_INDENT = 4
 _NOT_SAMPLED = "no spans: the trace was not sampled (trace-sample-ratio), or they are not there yet"
 
 
@@ -35,7 +37,7 @@ def _tree(spans: Sequence[Span]) -> list[str]:
         offset = (span.started - begin).total_seconds()
         kind = f" ({span.kind})" if span.kind not in ("server", "") else ""
         failed = " FAILED" if span.failed else ""
-        what = f"{'  ' * depth}{span.service:<{_SERVICE_WIDTH}} {span.name}{kind}{failed}"
+        what = visible(f"{'  ' * depth}{span.service:<{_SERVICE_WIDTH}} {span.name}{kind}{failed}", _INDENT)
         lines.append(f"{offset * 1000:7.1f} ms {span.seconds * 1000:7.1f} ms  {what}")
     return lines
 
@@ -53,7 +55,9 @@ def line_text(line: LogLine) -> str:
     severity = line.severity if line.severity != "Unspecified" else "-"
     text = f"{at} {severity:<7} {line.container:<{_SERVICE_WIDTH}} {line.pod}  {line.message.rstrip()}"
     stack = line.fields.get("exception", "")
-    return "\n".join([text, *(f"    {one}" for one in stack.splitlines())])
+    # A message of several lines must not look like messages of others.
+    shown = visible(text, _INDENT)
+    return "\n".join([shown, *(visible(f"    {one}") for one in stack.splitlines())])
 
 
 def trail_record(trail: Trail) -> dict[str, Any]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from rehearsal.core.showing import visible
 from rehearsal.core.verdicts import Verdict
 from rehearsal.report.model import CheckReport, Report
 from rehearsal.report.phrasing import again, explain_command, headline
 
+_INDENT = 15  # of what others said in several lines: as the values of a finding stand
 _MOST_FINDINGS = 10  # a screenful; the report has all of them
 
 
 def render_console(report: Report, page: str) -> str:
     """Return the block; `page` is where the HTML report is."""
-    lines = ["", f"{report.verdict}: {headline(report)}"]
+    lines = ["", visible(f"{report.verdict}: {headline(report)}", _INDENT)]
     findings = report.findings()
     for one in findings[:_MOST_FINDINGS]:
         lines += ["", *_finding(one)]
     if len(findings) > _MOST_FINDINGS:
         lines += ["", f"... and {len(findings) - _MOST_FINDINGS} more, in the report"]
     if report.not_looked_at:
-        lines += ["", f"not looked at: {', '.join(one.what for one in report.not_looked_at)}"]
+        unseen = ", ".join(one.what for one in report.not_looked_at)
+        lines += ["", visible(f"not looked at: {unseen}", _INDENT)]
     if report.score is not None:
         lines += ["", f"readiness: {report.score.score:g} of {report.score.best:g}"]
     lines += ["", f"report: {page}", f"again:  {again(report)}"]
@@ -31,4 +34,4 @@ def _finding(one: CheckReport) -> list[str]:
         lines += [f"    expected   {one.expected}", f"    observed   {one.observed}"]
     if one.reproduce:
         lines.append(f"    reproduce  {one.reproduce}")
-    return [*lines, f"    explain    {explain_command(one)}"]
+    return [visible(line, _INDENT) for line in (*lines, f"    explain    {explain_command(one)}")]
