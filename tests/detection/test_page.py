@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.detection.model import Family
-from rehearsal.detection.page import PAGE, read, summary, table
+from rehearsal.detection.page import PAGE, read, read_looks, summary
 from rehearsal.detection.page import replace as put_into
+from rehearsal.detection.page import table as table_of
 from rehearsal.detection.scoring import Outcome
-from rehearsal.detection.trials import CONTROL, Trial
+from rehearsal.detection.trials import CONTROL, Looks, Trial, looks
 
 ROOT = Path(__file__).parents[2]
 FOUND = Trial(
@@ -24,6 +26,13 @@ CLEAN = replace(FOUND, family=CONTROL, outcome=Outcome.CLEAN, score=0.0, named=(
 
 def _family(name: str) -> Family:
     return Family(name, "files", "one line", "reader", lambda root, random: pytest.fail("is not planted"))
+
+
+def table(
+    trials: Sequence[Trial], families: Sequence[Family], counted: Mapping[str, Looks] | None = None
+) -> str:
+    """Return the table, as if nothing was counted where that does not matter."""
+    return table_of(trials, families, counted or {})
 
 
 FAMILIES = (_family("one"), _family("two"))
@@ -89,6 +98,37 @@ def test_what_the_page_has_and_no_log_any_more_stays(tmp_path: Path) -> None:
 
     assert table(read(page), FAMILIES) == text
     assert [one.outcome for one in read(page)] == [Outcome.FOUND, Outcome.MISSED, Outcome.CLEAN]
+
+
+def _looks_at(*outcomes: Outcome) -> list[Trial]:
+    return [replace(CLEAN, at=f"2026-01-02T03:04:{n:02}", outcome=one) for n, one in enumerate(outcomes)]
+
+
+def test_control_that_was_not_clean_is_counted_behind_a_clean_one() -> None:
+    made = _looks_at(Outcome.VOID, Outcome.NOT_LOOKED, Outcome.VOID, Outcome.CLEAN)
+    counted = looks([*made, FOUND], {})
+
+    assert counted == {"reader": Looks(3, 2, "2026-01-02T03:04:03")}
+    assert "| reader | clean | 3 | **2** | 2026-01-02T03:04:03 |" in table([made[-1]], FAMILIES, counted)
+
+
+def test_looks_are_counted_once_also_by_a_page_that_is_written_again(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table -->\n<!-- /table -->\n", encoding="utf-8")
+    made = _looks_at(Outcome.VOID, Outcome.CLEAN, Outcome.VOID, Outcome.CLEAN)
+    for log in (made[:2], made[:2], made, []):  # in the end the log is gone
+        put_into(page, table([CLEAN], FAMILIES, looks(log, read_looks(page))))
+
+    assert read_looks(page) == {"reader": Looks(4, 2, "2026-01-02T03:04:03")}
+
+
+@pytest.mark.parametrize(("told", "unclean"), [("clean", 0), ("void: it found x", 1)])
+def test_page_that_did_not_count_is_read(tmp_path: Path, told: str, unclean: int) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- table -->\n| reader | {told} | 2 | 0123456 |\n<!-- /table -->\n", encoding="utf-8")
+
+    assert read_looks(page) == {"reader": Looks(1, unclean)}
+    assert [one.detector for one in read(page)] == ["reader"]
 
 
 def test_page_of_the_documentation_is_read_as_it_is_written() -> None:

@@ -61,8 +61,9 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
             done = session.run(chosen)
         if write:
             logged = trials.read(root / trials.LOG)
-            known_trials = trials.newest([*page.read(root / page.PAGE), *logged]).values()
-            page.replace(root / page.PAGE, page.table(list(known_trials), families(seed or commit)))
+            known_trials = list(trials.newest([*page.read(root / page.PAGE), *logged]).values())
+            looks = trials.looks(logged, page.read_looks(root / page.PAGE))
+            page.replace(root / page.PAGE, page.table(known_trials, families(seed or commit), looks))
         click.echo(page.summary(done))
         return _exit_code(done)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from rehearsal.core.errors import ConfigurationError
 from rehearsal.detection.model import Family
 from rehearsal.detection.scoring import Outcome
-from rehearsal.detection.trials import CONTROL, Trial
+from rehearsal.detection.trials import CONTROL, Looks, Trial
 
 PAGE: Final = Path("docs", "reference", "detection.md")
 _BEGIN: Final = "<!-- table -->\n"
 _END: Final = "<!-- /table -->\n"
 _SHORT: Final = 7  # characters of a commit
 _COLUMN: Final = re.compile(r"(?<!\\)\|")
+_OF_CONTROLS: Final = (4, 7)  # columns: before looks were counted, and since
+_OF_DEFECTS: Final = 8
 _SHOWN: Final = 3  # things that were named
 
 
@@ -31,8 +33,8 @@ def summary(trials: Sequence[Trial]) -> str:
     return f"{len(planted)} defects planted: {', '.join(counts)}; mean score {mean:.2f}"
 
 
-def table(trials: Sequence[Trial], families: Iterable[Family]) -> str:
-    """Return the trials as Markdown: each defect in the order of `families`, each control.
+def table(trials: Sequence[Trial], families: Iterable[Family], looks: Mapping[str, Looks]) -> str:
+    """Return the trials as Markdown: each defect in the order of `families`, each control with all its looks.
 
     They may be of several commits: a row says its own, of which its place was drawn unless a seed was given.
     """
@@ -46,24 +48,44 @@ def table(trials: Sequence[Trial], families: Iterable[Family]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(_row(one, family) for one, family in planted),
         "",
-        "| looked at unbroken | outcome | s | commit |",
-        "| --- | --- | --- | --- |",
-        *(f"| {one.detector} | {_outcome(one)} | {one.seconds:.0f} | {_of(one)} |" for one in controls),
+        "| looked at unbroken | newest outcome | looks | of them not clean | counted until | s | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_control(one, looks.get(one.detector, Looks())) for one in controls),
     ]
     return "\n".join(lines) + "\n"
 
 
 def read(page: Path) -> list[Trial]:
     """Return the trials of the page's table, as far as it has them: those of logs that are gone."""
+    return [_trial(row) for row in _rows(page) if len(row) in (*_OF_CONTROLS, _OF_DEFECTS)]
+
+
+def read_looks(page: Path) -> dict[str, Looks]:
+    """Return what the page's table has counted of each detector's controls."""
+    rows = [row for row in _rows(page) if len(row) in _OF_CONTROLS]
+    return {row[0]: _looks(row) for row in rows}
+
+
+def _rows(page: Path) -> list[list[str]]:
     content = page.read_text("utf-8").partition(_BEGIN)[2].partition(_END)[0]
     lines = [line[2:-2] for line in content.splitlines() if line.startswith("| ")]
     rows = [[_plain(cell) for cell in _COLUMN.split(line)] for line in lines]
-    return [_trial(row) for row in rows if len(row) in (4, 8) and row[-1] not in ("commit", "---")]
+    return [row for row in rows if row[-1] not in ("commit", "---")]
+
+
+def _looks(row: Sequence[str]) -> Looks:
+    if len(row) == _OF_CONTROLS[0]:  # which did not count: its newest is all that is known
+        return Looks(1, int(_outcome_of(row[1]) is Outcome.VOID))
+    return Looks(int(row[2]), int(row[3].strip("*")), row[4])
+
+
+def _outcome_of(told: str) -> Outcome:
+    return Outcome(told.partition(": ")[0])
 
 
 def _trial(row: Sequence[str]) -> Trial:
     commit, _, seed = row[-1].partition(", seed ")
-    if len(row) == 4:
+    if len(row) in _OF_CONTROLS:
         detector, told = row[0], row[1]
         family, site, score = CONTROL, "", 0.0
     else:
@@ -117,6 +139,19 @@ def _row(one: Trial, family: Family) -> str:
         _of(one),
     )
     return f"| {' | '.join(map(_text, cells))} |"
+
+
+def _control(one: Trial, looks: Looks) -> str:
+    cells = (
+        one.detector,
+        _outcome(one),
+        str(looks.looked),
+        f"**{looks.unclean}**" if looks.unclean else "0",
+        looks.until,
+        f"{one.seconds:.0f}",
+        _of(one),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _outcome(one: Trial) -> str:

@@ -5,7 +5,7 @@ Only ever added to; a session goes on where the last one was cut off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,15 @@ class Trial:
         return self.outcome in (Outcome.FOUND, Outcome.MISSED, Outcome.CLEAN)
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Every look of a detector at an unbroken tree up to a moment: a control is made anew until it is clean."""
+
+    looked: int = 0
+    unclean: int = 0  # of them; one that finds something now and then would vanish behind the next clean one
+    until: str = ""  # ISO 8601, of the newest that is counted
+
+
 def append(log: Path, one: Trial) -> None:
     """Add a trial; it is on disk when this returns."""
     records.append(log, asdict(one))
@@ -66,6 +75,17 @@ def latest(trials: Iterable[Trial], *, tree: str, seed: str) -> dict[tuple[str, 
 def newest(trials: Iterable[Trial]) -> dict[tuple[str, str], Trial]:
     """Return the last trial of each family and detector, whatever its tree."""
     return {(one.family, one.detector): one for one in trials}
+
+
+def looks(trials: Iterable[Trial], counted: Mapping[str, Looks]) -> dict[str, Looks]:
+    """Return the looks of each detector: those that were counted before, and what is newer in the trials."""
+    found = dict(counted)
+    for one in sorted(trials, key=lambda one: one.at):
+        known, before = (all_.get(one.detector, Looks()) for all_ in (found, counted))
+        if one.is_control and one.outcome is not Outcome.NOT_LOOKED and one.at > before.until:
+            unclean = known.unclean + (one.outcome is not Outcome.CLEAN)
+            found[one.detector] = Looks(known.looked + 1, unclean, one.at)
+    return found
 
 
 def _trial(log: Path, number: int, content: Any) -> Trial:
