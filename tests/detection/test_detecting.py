@@ -180,3 +180,47 @@ def test_a_defect_that_stays_on_the_cluster_is_said(tmp_path: Path) -> None:
         deployment.put_back()
     with pytest.raises(EnvironmentNotReadyError, match="still has a planted defect"):
         deployment.put_back()
+
+
+def _marked(tmp_path: Path, *, then: str | None, now: str | None) -> tuple[Deployment, list[str]]:
+    """Return what was left on the cluster `then`, with `now` there, and what it says."""
+    said: list[str] = []
+    there = [now, then]
+    deployment = Deployment(_checkout(tmp_path, "origin", "ERROR"), tmp_path / "left", there.pop, said.append)
+    deployment.mark()
+    return deployment, said
+
+
+@pytest.mark.parametrize(("then", "now"), [("first", ""), ("first", "second"), (None, ""), ("", "")])
+def test_a_defect_on_a_cluster_that_is_gone_is_forgotten_with_a_notice(
+    tmp_path: Path, then: str | None, now: str
+) -> None:
+    deployment, said = _marked(tmp_path, then=then, now=now)
+
+    deployment.put_back()
+    deployment.put_back()
+
+    assert said == ["the cluster that had a planted defect on it is gone: there is nothing to put back"]
+    assert not (tmp_path / "asked").exists()
+
+
+@pytest.mark.parametrize(("then", "now"), [("first", "first"), ("first", None), (None, "second")])
+def test_a_defect_whose_cluster_may_be_there_is_put_back(
+    tmp_path: Path, then: str | None, now: str | None
+) -> None:
+    deployment, _ = _marked(tmp_path, then=then, now=now)
+
+    with pytest.raises(EnvironmentNotReadyError, match="still has a planted defect"):
+        deployment.put_back()
+    assert _asked(tmp_path) == ["origin up --ci"]
+
+
+def test_the_cluster_that_a_copy_made_is_the_one_that_has_it(tmp_path: Path) -> None:
+    there = ["second", "second", "first"]
+    deployment = Deployment(_checkout(tmp_path, "origin", "PASS"), tmp_path / "left", there.pop)
+    Weighing(deployment).look(_checkout(tmp_path, "copy", "PASS"))
+    _asked(tmp_path)
+
+    deployment.put_back()
+
+    assert _asked(tmp_path) == ["origin up --ci"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from rehearsal.cluster.api import KubernetesApi
+    from rehearsal.cluster.facts import ContainerFacts
     from rehearsal.cluster.lifecycle import Clusters
     from rehearsal.cluster.plan import ClusterSpec
     from rehearsal.core.catalogue import Catalogue
@@ -230,8 +231,25 @@ class Workshop:
         """Return the id of the control plane's container; empty when there is none."""
         from rehearsal.cluster.engine import DockerNodeEngine
 
-        nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
-        return next((one.id for one in nodes if one.name.endswith("control-plane")), "")
+        return _control_plane(DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name))
+
+    def seen_cluster_identity(self) -> str | None:
+        """Return the cluster's identity without starting an engine: empty for no cluster, None if unknown."""
+        from docker.errors import DockerException
+
+        from rehearsal.cluster import record
+        from rehearsal.cluster.engine import DockerNodeEngine
+        from rehearsal.supply.engine import Engine, EngineHome, connect, find_engine
+
+        found = find_engine(EngineHome.of(self.paths))
+        if not isinstance(found, Engine):
+            # Where no cluster was made, or it was taken down, there is no record either.
+            return None if (self.paths.state / record.FILE_NAME).exists() else ""
+        try:
+            nodes = DockerNodeEngine(connect(found.endpoint)).nodes(self.catalogue.cluster.name)
+        except DockerException:
+            return None
+        return _control_plane(nodes)
 
     @cached_property
     def passive_supplies(self) -> Supplies:
@@ -252,6 +270,10 @@ class Workshop:
         foreign = [one.subnet for one in networks if one.subnet and one.name != own]
         leftover = {one.subnet for one in networks if one.name == own}
         return [*foreign, *(one for one in host_ranges() if one not in leftover)]
+
+
+def _control_plane(nodes: Iterable[ContainerFacts]) -> str:
+    return next((one.id for one in nodes if one.name.endswith("control-plane")), "")
 
 
 @contextmanager

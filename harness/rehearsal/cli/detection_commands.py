@@ -41,7 +41,7 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
 
     with workshop("detection", announce=False) as shop:
         root = shop.paths.root
-        known = detectors(root, root / FOLDER)
+        known = detectors(root, root / FOLDER, shop.seen_cluster_identity, _tell)
         commit, tree = copying.revision(root, may_be_changed=only_list)
         chosen = _chosen(families(seed or commit), names, costs or _COSTS, known)
         if only_list:
@@ -55,7 +55,7 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
             seed or commit,
             known,
             root / trials.LOG,
-            lambda text: say(f"{text}\n"),
+            _tell,
         )
         with exclusive(shop.paths.locks / "detection.lock", purpose="detection", emit=shop.emit):
             done = session.run(chosen)
@@ -66,6 +66,10 @@ def detection(names: tuple[str, ...], costs: tuple[str, ...], seed: str, only_li
             page.replace(root / page.PAGE, page.table(known_trials, families(seed or commit), looks))
         click.echo(page.summary(done))
         return _exit_code(done)
+
+
+def _tell(text: str) -> None:
+    say(f"{text}\n")
 
 
 def _chosen(

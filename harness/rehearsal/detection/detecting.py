@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,16 +88,19 @@ class Deployment:
 
     origin: Path  # the checkout
     folder: Path
+    # Which cluster is there: empty for none, None when nobody can say. Nothing is started to find out.
+    cluster: Callable[[], str | None] = lambda: None
+    say: Callable[[str], None] = lambda text: None
 
     @property
     def _mark(self) -> Path:
-        """Says that the cluster has a copy on it, also to the session after one that was killed."""
+        """Says which cluster has a copy on it, also to the session after one that was killed."""
         return self.folder / "to-put-back"
 
     def mark(self) -> None:
-        """Note, before a copy is deployed, that one is."""
+        """Note, before a copy is deployed and after it, on which cluster one is."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._mark.touch()
+        self._mark.write_text(self.cluster() or "", "utf-8")
 
     def deploy(self, root: Path) -> None:
         """Deploy a checkout. Raises EnvironmentNotReadyError when that does not succeed."""
@@ -109,8 +112,12 @@ class Deployment:
             )
 
     def put_back(self) -> None:
-        """Deploy the checkout again, if a copy was."""
+        """Deploy the checkout again, if a copy was and the cluster that has it is still there."""
         if not self._mark.exists():
+            return
+        if self._is_gone():
+            self.say("the cluster that had a planted defect on it is gone: there is nothing to put back")
+            self._mark.unlink()
             return
         try:
             self.deploy(self.origin)
@@ -121,6 +128,11 @@ class Deployment:
                 hint="`rehearsal up --ci` deploys this checkout again.",
             ) from error
         self._mark.unlink()
+
+    def _is_gone(self) -> bool:
+        marked, there = self._mark.read_text("utf-8"), self.cluster()
+        # A mark that names none may be of any.
+        return there == "" or (there is not None and marked not in ("", there))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +183,10 @@ class Weighing:
             if not written.ok:
                 return Seen(written.returncode, said=_last_line(written.output))
         self.deployment.mark()
-        self.deployment.deploy(root)
+        try:
+            self.deployment.deploy(root)
+        finally:
+            self.deployment.mark()  # it may have made another cluster
         ended = self._weigh(root)
         if ended.returncode not in _LOOKED:
             return Seen(ended.returncode, said=_last_line(ended.output))

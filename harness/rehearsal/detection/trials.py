@@ -50,7 +50,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Every look of a detector at an unbroken tree up to a moment: a control is made anew until it is clean."""
+    """Every look of a detector at an unbroken tree; a control is made anew until it is clean."""
 
     looked: int = 0
     unclean: int = 0  # of them; one that finds something now and then would vanish behind the next clean one
