@@ -9,8 +9,7 @@ from typing import TypeVar
 import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.shop.answers import Answer, Kind, kind_of
-from rehearsal.shop.client import ADMINISTRATOR, HttpShop, Line, NewProduct, Shop, http_client
-from rehearsal.shop.stocking import stock_up
+from rehearsal.shop.client import ADMINISTRATOR, HttpShop, Line, Shop, http_client
 from rehearsal.shop.tokens import Account, PasswordTokens, Realm
 
 from tests.shop.fakes import PASSWORD, SILENT, FakeShop, Served, refusing, serving
@@ -87,21 +86,6 @@ def test_answer_that_does_not_come_is_no_exception(ask: Ask[Answer], fake: FakeS
 
     assert (answer.kind, answer.status) == (Kind.INFO, None)
     assert answer.error
-
-
-def test_shop_is_stocked_with_products_of_the_runs_own(ask: Ask[tuple[str, ...]], fake: FakeShop) -> None:
-    ids = ask(lambda shop: stock_up(shop, "load", products=3, units=100))
-
-    assert fake.stock == dict.fromkeys(ids, 100)
-
-
-def test_shop_that_takes_no_products_is_an_environment_that_is_not_ready() -> None:
-    class Closed(FakeShop):
-        async def create_product(self, product: NewProduct) -> Answer:
-            return refusing(503)
-
-    with pytest.raises(EnvironmentNotReadyError, match="503"):
-        asyncio.run(stock_up(Closed(), "load", products=1, units=1))
 
 
 def test_token_is_kept_while_it_is_good(fake: FakeShop) -> None:

@@ -121,7 +121,8 @@ def weighing_of(shop: Workshop) -> Weighing:
 
     async def stocked() -> Goods:
         async with open_shop(shop) as opened:
-            return await goods.prepare(opened, OF_WEIGHING, shop.catalogue.objectives.order_end_seconds)
+            within = shop.catalogue.objectives.order_end_seconds
+            return await goods.prepare(opened, OF_WEIGHING, within, shop.emit)
 
     return Weighing(
         shop.api(),

@@ -81,8 +81,10 @@ class ChaosStage:
         """Run one; return the product that was raced for."""
         history_file = room.folder / f"{experiment.id}.jsonl"
         async with self.open_shop() as shop:
-            products = await stock_up(shop, experiment.id, products=_PRODUCTS, units=_UNITS)
-            (scarce,) = await stock_up(shop, f"{experiment.id}-last", products=1, units=_SCARCE_UNITS)
+            products = await stock_up(shop, experiment.id, products=_PRODUCTS, units=_UNITS, emit=room.emit)
+            (scarce,) = await stock_up(
+                shop, f"{experiment.id}-last", products=1, units=_SCARCE_UNITS, emit=room.emit
+            )
             plan = FlowPlan(
                 experiment.title,
                 self.rate_per_second,

@@ -86,7 +86,7 @@ class ContractStage:
 
     async def _fuzz_all(self, room: Room, fuzzing: Fuzzing) -> None:
         async with fuzzing.open_shop() as shop:
-            known = await prepare(shop, len(fuzzing.ways), _PAYMENT_SECONDS)
+            known = await prepare(shop, len(fuzzing.ways), _PAYMENT_SECONDS, room.emit)
         free = asyncio.Semaphore(_AT_ONCE)
         # What one makes of its carts and orders must not be another's to wonder about.
         alone = {part.service: asyncio.Lock() for part in PARTS}
@@ -96,7 +96,7 @@ class ContractStage:
                 if _PAYMENT in part.known:
                     # Who fuzzed before has found every payment in the list, and given it back.
                     async with fuzzing.open_shop() as shop:
-                        (ids,) = await prepare(shop, 1, _PAYMENT_SECONDS)
+                        (ids,) = await prepare(shop, 1, _PAYMENT_SECONDS, room.emit)
                 for check in await self._judged(room, fuzzing, part, way, ids):
                     room.record(check)
 
@@ -137,7 +137,7 @@ class ContractStage:
 
     async def _smoke(self, room: Room) -> None:
         async with self.open_shop() as shop:
-            products = await stock_up(shop, "contract", products=1, units=_UNITS)
+            products = await stock_up(shop, "contract", products=1, units=_UNITS, emit=room.emit)
             plan = FlowPlan("contract", 1.0, 1.0, OF_CONTRACT, products, room.seed)
             with History(room.folder / "history.jsonl") as history:
                 async for check in smoke(shop, plan, history):

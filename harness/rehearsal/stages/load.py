@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rehearsal.core.costs import cost
-from rehearsal.core.events import step
+from rehearsal.core.events import Emit, step
 from rehearsal.load import series
 from rehearsal.load.autoscaling import judging as scaling
 from rehearsal.load.autoscaling import sampling, stepping
@@ -60,7 +60,7 @@ class LoadStage:
             room.emit, "step", f"{rate:g} orders a second, over the HPA target of {workload}"
         ) as progress:
             async with self.open_shop() as shop:
-                products = await stock_up(shop, "step", products=_PRODUCTS, units=_UNITS)
+                products = await stock_up(shop, "step", products=_PRODUCTS, units=_UNITS, emit=room.emit)
                 plan = FlowPlan(
                     f"step on {workload}",
                     rate,
@@ -88,7 +88,7 @@ class LoadStage:
             room.record(check)
 
     def _shoppers(self, room: Room) -> None:
-        plan = self.journeys(asyncio.run(self._goods()), room.seed)
+        plan = self.journeys(asyncio.run(self._goods(room.emit)), room.seed)
         with step(room.emit, "journeys", f"{len(plan.arrivals)} shoppers in {plan.seconds:g} s"):
             seen = self.send(plan, room.folder)
         series.append(room.run / series.FILE_NAME, journeys.points(plan, seen))
@@ -96,6 +96,6 @@ class LoadStage:
         for check in judge(plan, seen, self.objectives, evidence):
             room.record(check)
 
-    async def _goods(self) -> tuple[str, ...]:
+    async def _goods(self, emit: Emit) -> tuple[str, ...]:
         async with self.open_shop() as shop:
-            return await stock_up(shop, "load", products=_PRODUCTS, units=_UNITS)
+            return await stock_up(shop, "load", products=_PRODUCTS, units=_UNITS, emit=emit)

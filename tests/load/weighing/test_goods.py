@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.events import ignore
 from rehearsal.load.weighing.goods import prepare
 from rehearsal.shop.answers import Answer, Kind
 
@@ -27,7 +28,7 @@ class PaidShop(FakeShop):
 
 def test_order_is_confirmed_and_paid_and_one_product_is_sold_out() -> None:
     shop = PaidShop()
-    goods = asyncio.run(prepare(shop, USER, 10.0))
+    goods = asyncio.run(prepare(shop, USER, 10.0, ignore))
     assert shop.stored[goods.order_id] == {"order_id": goods.order_id, "user": USER, "state": "CONFIRMED"}
     assert goods.payment_id == f"paid-{goods.order_id}"
     assert (shop.stock[goods.product_id], shop.stock[goods.sold_out_id]) == (10, 0)
@@ -40,4 +41,4 @@ def test_order_is_confirmed_and_paid_and_one_product_is_sold_out() -> None:
 )
 def test_without_a_confirmed_order_there_is_nothing_to_weigh(shop: PaidShop) -> None:
     with pytest.raises(EnvironmentNotReadyError, match="an order was not confirmed"):
-        asyncio.run(prepare(shop, USER, 0.3))
+        asyncio.run(prepare(shop, USER, 0.3, ignore))

@@ -8,7 +8,6 @@ of a run judges is others'.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,10 +20,11 @@ from rehearsal.contract.fuzzing.running import EVENTS, Fuzz, User, fuzz
 from rehearsal.contract.openapi import operations
 from rehearsal.core.checks import Check
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.events import Emit
 from rehearsal.shop.accounts import OF_FUZZING, SHOPPER_SCOPES
 from rehearsal.shop.answers import Answer, Kind
-from rehearsal.shop.client import ADMINISTRATOR, Line, NewProduct, Shop
-from rehearsal.shop.stocking import stock_up
+from rehearsal.shop.client import ADMINISTRATOR, Line, Shop
+from rehearsal.shop.stocking import stock_one, stock_up
 
 # Examples for each operation; the cases at its bounds come besides.
 DIRECTLY = ("-n", "10")
@@ -196,32 +196,21 @@ def forbidden(document: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-async def prepare(shop: FuzzedShop, ways: int, seconds: float) -> list[Mapping[str, Sequence[str]]]:
+async def prepare(
+    shop: FuzzedShop, ways: int, seconds: float, emit: Emit
+) -> list[Mapping[str, Sequence[str]]]:
     """Make what requests need to succeed; return its ids by parameter, for each way its own.
 
     Raises EnvironmentNotReadyError when the shop makes no products or takes no money.
     """
     found: list[Mapping[str, Sequence[str]]] = []
     for _ in range(ways):
-        products = await stock_up(shop, "fuzz", products=_PRODUCTS, units=_UNITS)
-        payment = await _payment(shop, await _precious(shop), seconds)
+        products = await stock_up(shop, "fuzz", products=_PRODUCTS, units=_UNITS, emit=emit)
+        # An order of it costs so much that many refunds of any drawn amount fit in it.
+        precious = await stock_one(shop, "fuzz", "fuzz precious", _PRECIOUS_MINOR, _UNITS, emit)
+        payment = await _payment(shop, precious, seconds)
         found.append({"product_id": products, "payment_id": (payment,)})
     return found
-
-
-async def _precious(shop: FuzzedShop) -> str:
-    """Return a product of which an order costs so much that many refunds of any drawn amount fit in it."""
-    sku = f"FUZZ-{uuid.uuid4().hex[:8]}".upper()
-    made = await shop.create_product(NewProduct(sku, "fuzz precious", _PRECIOUS_MINOR))
-    product_id = str(made.body.get("id", ""))
-    stocked = await shop.set_stock(product_id, _UNITS) if made.kind is Kind.OK else made
-    if stocked.kind is Kind.OK:
-        return product_id
-    raise EnvironmentNotReadyError(
-        "SHOP_NOT_STOCKED",
-        f"the shop does not take {sku}: {stocked}",
-        hint="`kubectl get pods -A` shows which service is down.",
-    )
 
 
 async def _payment(shop: FuzzedShop, product_id: str, seconds: float) -> str:

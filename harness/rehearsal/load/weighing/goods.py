@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import httpx
 
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.core.events import Emit
 from rehearsal.load.weighing.operations import Goods
 from rehearsal.shop.answers import Answer
 from rehearsal.shop.client import Line, Shop
@@ -28,13 +29,13 @@ class PaidShop(Shop, Protocol):
         """Get the payments of an order."""
 
 
-async def prepare(shop: PaidShop, user: str, end_seconds: float) -> Goods:
+async def prepare(shop: PaidShop, user: str, end_seconds: float, emit: Emit) -> Goods:
     """Make what the operations ask for, as one user's.
 
     Raises EnvironmentNotReadyError when the shop makes no products or confirms no order.
     """
-    (product_id,) = await stock_up(shop, "weigh", products=1, units=_UNITS)
-    (sold_out_id,) = await stock_up(shop, "weigh", products=1, units=0)
+    (product_id,) = await stock_up(shop, "weigh", products=1, units=_UNITS, emit=emit)
+    (sold_out_id,) = await stock_up(shop, "weigh", products=1, units=0, emit=emit)
     placed = await shop.place_order(user, [Line(product_id, 1)], key=f"weigh-{product_id}")
     order_id = str(placed.body.get("order_id", ""))
     last, until = placed, asyncio.get_running_loop().time() + end_seconds
