@@ -57,13 +57,14 @@ class FakeCluster:
         assert "labelSelector=app%3D" in path
         return {"items": list(self.pods)}
 
-    def delete(self, path: str, *, grace_seconds: int) -> None:
-        """Delete a pod at once."""
+    def delete(self, path: str, *, grace_seconds: int, uid: str) -> None:
+        """Delete a pod at once, if it is the one that is meant."""
         assert grace_seconds == 0
         name = path.rsplit("/", 1)[1]
         self.deleted.append(name)
         if not self.ignores_deletes:
-            self.pods = [pod for pod in self.pods if pod["metadata"]["name"] != name]
+            meant = {"name": name, "uid": uid}
+            self.pods = [pod for pod in self.pods if pod["metadata"] != meant]
             self._looks = 0
 
     def scale(self, path: str, replicas: int) -> None:

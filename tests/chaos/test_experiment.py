@@ -263,6 +263,31 @@ def test_api_that_is_silent_while_the_outage_lasts_does_not_end_the_experiment(t
     assert checks["chaos.recovery"].verdict is Verdict.PASS
 
 
+class Slow(FakeCluster):
+    """Gives back what was scaled down when it is asked for the second time, a while later."""
+
+    refusals = 1
+
+    def scale(self, path: str, replicas: int) -> None:
+        if replicas and self.refusals:
+            self.refusals -= 1
+            raise EnvironmentNotReadyError("API_UNREACHABLE", "no answer", hint="look")
+        super().scale(path, replicas)
+
+
+def test_time_that_the_api_took_to_end_an_outage_is_not_the_shops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_AGAIN_SECONDS", 1.0)
+    # Nobody is served during the outage, and in the time that the API takes.
+    cluster = Slow(looks_until_back=1)
+    shop = FakeShop(trouble=lambda number: refusing(503) if not cluster.wanted else None)
+    checks = _run(tmp_path, shop, cluster, experiment=replace(OUTAGE, recovery_seconds=0.5))
+
+    assert _failed(checks) == []
+    assert checks["chaos.recovery"].verdict is Verdict.PASS
+
+
 CUT_OFF = replace(EXPERIMENT, workload=INVENTORY, outage_seconds=0.6, database="inventory")
 
 

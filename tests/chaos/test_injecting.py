@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from rehearsal.chaos import injecting
-from rehearsal.chaos.injecting import Extent, WorkloadUndo
+from rehearsal.chaos.injecting import Extent, Injector, Kill, WorkloadUndo
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.core.waiting import WaitTimeoutError
@@ -54,7 +55,7 @@ def test_kill_that_had_no_effect_is_not_proven(ledger: Ledger) -> None:
 
 def test_kill_stands_in_the_ledger_before_it_is_made(ledger: Ledger) -> None:
     class Dying(FakeCluster):
-        def delete(self, path: str, *, grace_seconds: int) -> None:
+        def delete(self, path: str, *, grace_seconds: int, uid: str) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -182,9 +183,9 @@ def test_what_is_cut_off_is_killed_before_it_is_let_in_again(
     closed_when_killed = []
 
     class Watched(FakeCluster):
-        def delete(self, path: str, *, grace_seconds: int) -> None:
+        def delete(self, path: str, *, grace_seconds: int, uid: str) -> None:
             closed_when_killed.append(set(databases.refusing))
-            super().delete(path, grace_seconds=grace_seconds)
+            super().delete(path, grace_seconds=grace_seconds, uid=uid)
 
     cluster = Watched(looks_until_back=1)
     injector = injector_on(cluster, ledger, databases)
@@ -217,3 +218,133 @@ def test_database_that_was_never_closed_is_undone_harmlessly(ledger: Ledger) -> 
         injector.cut_off(INVENTORY, "inventory")
     (entry,) = ledger.entries()
     WorkloadUndo(injector, timeout_seconds=60)(entry.arguments)
+
+
+def _unanswered() -> EnvironmentNotReadyError:
+    return EnvironmentNotReadyError("API_UNREACHABLE", "no answer", hint="look")
+
+
+@dataclass
+class Late(FakeCluster):
+    """Does the first of each that it is asked for, and does not say so."""
+
+    answered: set[str] = field(default_factory=set)
+
+    def get(self, path: str) -> Mapping[str, object] | None:
+        """Answer, from the second time on."""
+        found = super().get(path)
+        self._cut_off(f"GET {path}")
+        return found
+
+    def delete(self, path: str, *, grace_seconds: int, uid: str) -> None:
+        """Delete; what comes back has the same name, as in a StatefulSet."""
+        super().delete(path, grace_seconds=grace_seconds, uid=uid)
+        name = path.rsplit("/", 1)[1]
+        if name not in {pod["metadata"]["name"] for pod in self.pods}:
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            self.pods.append({"metadata": {"name": name, "uid": f"{uid}-anew"}, "status": ready})
+        self._cut_off(f"DELETE {path}")
+
+    def scale(self, path: str, replicas: int) -> None:
+        """Scale."""
+        super().scale(path, replicas)
+        self._cut_off(f"SCALE {path} {replicas}")
+
+    def _cut_off(self, request: str) -> None:
+        if request not in self.answered:
+            self.answered.add(request)
+            raise _unanswered()
+
+
+@dataclass
+class LateDatabases(FakeDatabases):
+    """Do what they are asked for, and do not say so the first time."""
+
+    answered: set[str] = field(default_factory=set)
+
+    def refuse(self, database: str) -> None:
+        """Close a database."""
+        super().refuse(database)
+        self._cut_off("refuse")
+
+    def admit(self, database: str) -> None:
+        """Open it again."""
+        super().admit(database)
+        self._cut_off("admit")
+
+    def _cut_off(self, request: str) -> None:
+        if request not in self.answered:
+            self.answered.add(request)
+            raise _unanswered()
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch, databases: FakeDatabases) -> None:
+    monkeypatch.setattr(injecting, "_AGAIN_SECONDS", 0.01)
+
+
+FAULTS = pytest.mark.parametrize(
+    "make",
+    [
+        lambda injector: injector.kill(ORDERS, Extent.ALL),
+        lambda injector: injector.stop(BROKER),
+        lambda injector: injector.cut_off(INVENTORY, "inventory"),
+    ],
+    ids=["kill", "stop", "cut-off"],
+)
+
+
+@FAULTS
+@pytest.mark.usefixtures("_impatient")
+def test_fault_is_made_and_ended_although_no_first_question_is_answered(
+    ledger: Ledger, make: Callable[[Injector], Kill]
+) -> None:
+    databases = LateDatabases()
+    injector = injector_on(Late(), ledger, databases)
+    kill = make(injector)
+    assert len(ledger.entries()) == 1
+
+    injector.restore(kill)
+    assert not databases.refusing
+    assert kill.victims
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_what_came_back_under_the_same_name_is_not_hit_by_asking_again(ledger: Ledger) -> None:
+    cluster = Late(wanted=1)
+    kill = injector_on(cluster, ledger).kill(ORDERS, Extent.ALL)
+
+    (victim,) = kill.victims
+    assert cluster.deleted == [victim.name] * 2
+    assert [pod["metadata"]["uid"] for pod in cluster.pods] == [f"{victim.uid}-anew"]
+
+
+@FAULTS
+@pytest.mark.usefixtures("_impatient")
+def test_fault_is_undone_although_no_first_question_is_answered(
+    ledger: Ledger, make: Callable[[Injector], Kill]
+) -> None:
+    cluster, databases = Late(), LateDatabases()
+    injector = injector_on(cluster, ledger, databases)
+    make(injector)
+    (entry,) = ledger.entries()
+    cluster.answered.clear()
+    WorkloadUndo(injector, timeout_seconds=60)(entry.arguments)
+
+    assert (cluster.wanted, len(cluster.pods)) == (2, 2)
+    assert not databases.refusing
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_api_that_stays_silent_ends_the_fault_which_stays_in_the_ledger(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(FakeCluster):
+        def scale(self, path: str, replicas: int) -> None:
+            raise _unanswered()
+
+    monkeypatch.setattr(injecting, "_PATIENCE_SECONDS", 0.05)
+    with pytest.raises(EnvironmentNotReadyError, match="no answer"):
+        injector_on(Silent(), ledger).stop(BROKER)
+
+    assert [entry.arguments["replicas"] for entry in ledger.entries()] == ["2"]

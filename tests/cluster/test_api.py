@@ -26,6 +26,7 @@ class Server:
     port: int = 0
     answers: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             told.asked.append((self.command, self.path))
+            told.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             status, body = told.answers.get((self.command, self.path), (404, b"{}"))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -148,6 +150,28 @@ def test_object_is_deleted_and_a_second_time_is_no_error(server: Server, kubecon
     api.delete(path)
 
     assert server.asked == [("DELETE", path), ("DELETE", path)]
+
+
+def test_object_is_deleted_by_its_uid_and_never_its_successor(server: Server, kubeconfig: Path) -> None:
+    path = "/api/v1/namespaces/n/pods/kafka-0"
+    server.answers["DELETE", path] = (409, b"the UID in the precondition does not match")
+    KubernetesApi(kubeconfig, "x").delete(path, grace_seconds=0, uid="abc")
+
+    # With a body the server looks at no query.
+    assert server.asked == [("DELETE", path)]
+    assert json.loads(server.bodies[0]) == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "gracePeriodSeconds": 0,
+        "preconditions": {"uid": "abc"},
+    }
+
+
+def test_conflict_is_an_error_where_no_uid_was_named(server: Server, kubeconfig: Path) -> None:
+    server.answers["DELETE", "/api/v1/nodes/worker"] = (409, b"it changed")
+
+    with pytest.raises(EnvironmentNotReadyError, match="it changed"):
+        KubernetesApi(kubeconfig, "x").delete("/api/v1/nodes/worker")
 
 
 def test_deletion_that_is_refused_is_an_error(server: Server, kubeconfig: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal.chaos import injecting
 from rehearsal.chaos.checks import AUDIT, CHECKS
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent
@@ -307,8 +308,9 @@ class Unwilling(FakeCluster):
 
 
 def test_experiment_that_breaks_off_is_mended_and_its_orders_audited(
-    room: Room, events: list[Event], shop: GuardedShop
+    room: Room, events: list[Event], shop: GuardedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(injecting, "_PATIENCE_SECONDS", 0.0)
     cluster = Unwilling()
     with pytest.raises(EnvironmentNotReadyError, match="no answer"):
         _chaos(room, shop, cluster=cluster, outage_seconds=0.3)
@@ -322,7 +324,10 @@ def test_experiment_that_breaks_off_is_mended_and_its_orders_audited(
     assert "chaos.recovery" not in audited
 
 
-def test_what_cannot_be_mended_is_not_audited(room: Room, shop: GuardedShop) -> None:
+def test_what_cannot_be_mended_is_not_audited(
+    room: Room, shop: GuardedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(injecting, "_PATIENCE_SECONDS", 0.0)
     cluster = Unwilling()
     cluster.refusals = 10
     with pytest.raises(EnvironmentNotReadyError, match="no answer"):

@@ -56,7 +56,7 @@ class Observation:
     victims: tuple[str, ...] = ()
     proven: bool = False  # every pod that was hit is gone
     in_flight: int = 0  # orders without an answer when the fault was made
-    ended: float | None = None  # when the way back began: at once after a kill
+    ended: float | None = None  # when the way back began: as soon as a kill is made
     whole: float | None = None  # when the workload had all its replicas again
 
     @property
@@ -89,9 +89,10 @@ async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: O
     kill = await asyncio.to_thread(_begin, experiment, injector)
     seen.victims = tuple(pod.name for pod in kill.victims)
     if experiment.outage_seconds:
-        await _until(seen.injected + experiment.outage_seconds, kill, flow, injector, seen)
+        await _until(flow.now + experiment.outage_seconds, kill, flow, injector, seen)
         await asyncio.to_thread(injector.restore, kill)
-    seen.ended = flow.now if experiment.outage_seconds else seen.injected
+    # Not before: an API that was late with the fault, or with its end, is no time that the shop took.
+    seen.ended = flow.now
     await _until(seen.ended + experiment.recovery_seconds, kill, flow, injector, seen)
     await asyncio.sleep(seen.over - flow.now)
     flow.history.fault_id = ""

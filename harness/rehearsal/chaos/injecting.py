@@ -1,16 +1,18 @@
 """Faults on workloads: what is hit, the proof that it was, and the way back.
 
 Every fault stands in the ledger before it is made. Only namespaces that carry the project's own label are
-touched, whatever the caller asks for. Whether the shop stood it is judged elsewhere.
+touched, whatever the caller asks for. What is not answered is asked again for a while: all of it may be
+repeated. Whether the shop stood it is judged elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from time import sleep
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Entry, Ledger
@@ -20,7 +22,11 @@ OWN_LABEL = ("app.kubernetes.io/part-of", "mambogo-rehearsal")
 WORKLOAD_ENTRY = "workload"
 # The API forgets a pod that is deleted without grace at once; its node ends the processes a moment later.
 _NODE_SECONDS = 5.0
+_PATIENCE_SECONDS = 30.0  # two requests that the API server never answers, and a third one
+_AGAIN_SECONDS = 0.5
 _WHOLE_SECONDS = 240.0  # images are on the node; what takes longer does not come back by itself
+
+T = TypeVar("T")
 
 
 class PodApi(Protocol):
@@ -29,8 +35,8 @@ class PodApi(Protocol):
     def get(self, path: str) -> Mapping[str, Any] | None:
         """Return what a path answers, parsed; None for 404."""
 
-    def delete(self, path: str, *, grace_seconds: int) -> None:
-        """Delete an object; nothing happens when it is gone already."""
+    def delete(self, path: str, *, grace_seconds: int, uid: str) -> None:
+        """Delete an object; nothing happens when it is gone already, whatever has its name since."""
 
     def scale(self, path: str, replicas: int) -> None:
         """Set how many replicas an object is to have."""
@@ -97,7 +103,10 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Injector:
-    """Kills pods without grace, takes away what they need, and knows when a workload is whole again."""
+    """Kills pods without grace, takes away what they need, and knows when a workload is whole again.
+
+    What makes a fault or ends it raises WaitTimeoutError when the API gives no answer for long.
+    """
 
     api: PodApi
     ledger: Ledger
@@ -124,9 +133,10 @@ class Injector:
     def stop(self, workload: Workload) -> Kill:
         """Take all pods away until `restore`; raises as `kill` does."""
         victims = tuple(self._ready(workload))
-        replicas = int((self.api.get(workload.path) or {}).get("spec", {}).get("replicas", len(victims)))
+        found = _answered(workload.name, lambda: self.api.get(workload.path)) or {}
+        replicas = int(found.get("spec", {}).get("replicas", len(victims)))
         entry = self._enter(workload, f"{workload.name}, scaled from {replicas} to 0", replicas=str(replicas))
-        self.api.scale(workload.path, 0)
+        self.scale(workload, 0)
         self._delete(workload, victims)
         return Kill(workload, victims, entry, replicas)
 
@@ -137,7 +147,7 @@ class Injector:
         """
         victims = tuple(self._ready(workload))
         entry = self._enter(workload, f"{workload.name} without its database {database}", database=database)
-        self.databases.refuse(database)
+        _answered(f"the end of database {database}", lambda: self.databases.refuse(database))
         return Kill(workload, victims, entry, database=database)
 
     def restore(self, kill: Kill) -> None:
@@ -146,11 +156,23 @@ class Injector:
         A workload without its database is killed first, and let in when none of its pods runs any more.
         """
         if kill.replicas is not None:
-            self.api.scale(kill.workload.path, kill.replicas)
+            self.scale(kill.workload, kill.replicas)
         if kill.database:
             self._delete(kill.workload, kill.victims)
             sleep(_NODE_SECONDS)
-            self.databases.admit(kill.database)
+            self.admit(kill.database)
+
+    def scale(self, workload: Workload, replicas: int) -> None:
+        """Set how many replicas a workload is to have."""
+        _answered(f"{replicas} replicas of {workload.name}", lambda: self.api.scale(workload.path, replicas))
+
+    def admit(self, database: str) -> None:
+        """Let everybody into a database again; harmless when it is open."""
+        _answered(f"the return of database {database}", lambda: self.databases.admit(database))
+
+    def exists(self, workload: Workload) -> bool:
+        """Return whether the cluster has the workload."""
+        return _answered(workload.name, lambda: self.api.get(workload.path)) is not None
 
     def gone(self, kill: Kill) -> bool:
         """Return whether none of the pods that were hit is there any more: the proof of the fault."""
@@ -184,7 +206,8 @@ class Injector:
 
     def _ready(self, workload: Workload) -> list[Pod]:
         self._require_own(workload.namespace)
-        ready = [pod for pod in self.pods(workload) if pod.ready and not pod.ending]
+        pods = _answered(f"the pods of {workload.name}", lambda: self.pods(workload))
+        ready = [pod for pod in pods if pod.ready and not pod.ending]
         if not ready:
             raise EnvironmentNotReadyError(
                 "NO_POD_TO_KILL",
@@ -195,10 +218,13 @@ class Injector:
 
     def _delete(self, workload: Workload, victims: Sequence[Pod]) -> None:
         for pod in victims:
-            self.api.delete(f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}", grace_seconds=0)
+            path = f"/api/v1/namespaces/{workload.namespace}/pods/{pod.name}"
+            # By its uid: whoever asks again must not hit what came back under the same name.
+            delete = partial(self.api.delete, path, grace_seconds=0, uid=pod.uid)
+            _answered(f"the end of {pod.name}", delete)
 
     def _require_own(self, namespace: str) -> None:
-        found = self.api.get(f"/api/v1/namespaces/{namespace}") or {}
+        found = _answered(namespace, lambda: self.api.get(f"/api/v1/namespaces/{namespace}")) or {}
         key, value = OWN_LABEL
         if found.get("metadata", {}).get("labels", {}).get(key) != value:
             raise ConfigurationError(
@@ -217,21 +243,28 @@ class WorkloadUndo:
     awaits: bool = True
 
     def __call__(self, arguments: Mapping[str, str]) -> None:
-        """Wait until the workload is whole. Raises WaitTimeoutError when it does not become so."""
+        """Wait until the workload is whole.
+
+        Raises WaitTimeoutError when it does not become so, or nobody says whether it is.
+        """
         workload = Workload(arguments["namespace"], arguments["name"], Kind(arguments["collection"]))
-        if self.injector.api.get(workload.path) is None:
+        if not self.injector.exists(workload):
             return  # its cluster or the workload itself was removed since
         if "database" in arguments:
-            self.injector.databases.admit(arguments["database"])
+            self.injector.admit(arguments["database"])
         if "replicas" in arguments:
-            self.injector.api.scale(workload.path, int(arguments["replicas"]))
+            self.injector.scale(workload, int(arguments["replicas"]))
         if not self.awaits:
             return
 
         def probe() -> bool:
-            if self.injector.whole(workload):
-                return True
-            raise NotYet(_described(self.injector.pods(workload)))
+            try:
+                if self.injector.whole(workload):
+                    return True
+                seen = _described(self.injector.pods(workload))
+            except EnvironmentNotReadyError as error:
+                raise NotYet(error.message) from error
+            raise NotYet(seen)
 
         wait_until(
             f"every replica of {workload.name}",
@@ -240,6 +273,25 @@ class WorkloadUndo:
             hint=f"`kubectl describe pods -n {workload.namespace} -l app={workload.name}`",
             interval_seconds=0.5,
         )
+
+
+def _answered(what: str, ask: Callable[[], T]) -> T:
+    """Return an answer; ask again while there is none. Raises WaitTimeoutError with what was said last."""
+
+    def probe() -> tuple[T]:
+        try:
+            return (ask(),)  # in a tuple, because an answer may be nothing
+        except EnvironmentNotReadyError as error:
+            raise NotYet(error.message) from error
+
+    (answer,) = wait_until(
+        what,
+        probe,
+        timeout_seconds=_PATIENCE_SECONDS,
+        hint="`rehearsal cluster status` says what is down; `rehearsal cluster repair` mends it.",
+        interval_seconds=_AGAIN_SECONDS,
+    )
+    return answer
 
 
 def _pod(item: Mapping[str, Any]) -> Pod:

@@ -25,9 +25,10 @@ _HTTP_MULTIPLE_CHOICES = 300
 _CHUNK_BYTES = 1 << 16
 _NEVER_BY_PROXY = ("127.0.0.1", "localhost")
 
-# Kinds that the harness itself applies, with the path of their collection.
 # The code of an error that says nothing about the request: no answer, or one that was cut off.
 UNREACHABLE = "API_UNREACHABLE"
+_CODES = {404: "API_NOT_FOUND", 409: "API_CONFLICT"}
+# Kinds that the harness itself applies, with the path of their collection.
 _COLLECTIONS = {
     "Namespace": "/api/v1/namespaces",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
@@ -130,13 +131,22 @@ class KubernetesApi:
             content = b"... the beginning was left out\n" + (kept.partition(b"\n")[2] or kept)
         return content.decode("utf-8", "replace")
 
-    def delete(self, path: str, *, grace_seconds: int | None = None) -> None:
-        """Delete the object of a path; no error when it is gone. Without a grace its own one counts."""
-        query = [] if grace_seconds is None else [("gracePeriodSeconds", str(grace_seconds))]
+    def delete(self, path: str, *, grace_seconds: int | None = None, uid: str = "") -> None:
+        """Delete the object of a path; no error when it is gone. Without a grace its own one counts.
+
+        With a `uid` only that object is deleted, and none that has its name since.
+        """
+        # All in the body: the API server looks at no query when there is one.
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        if uid:
+            options["preconditions"] = {"uid": uid}
         try:
-            self._call("DELETE", path, query=query)
+            self._call("DELETE", path, body=options, content_type="application/json")
         except EnvironmentNotReadyError as error:
-            if error.code != "API_NOT_FOUND":
+            is_gone = error.code == "API_NOT_FOUND" or (uid and error.code == "API_CONFLICT")
+            if not is_gone:
                 raise
 
     def scale(self, path: str, replicas: int) -> None:
@@ -216,9 +226,8 @@ def _content(response: Any, most_bytes: int | None) -> bytes:
 
 def _refused(method: str, path: str, status: int, body: bytes) -> EnvironmentNotReadyError:
     said = body.decode("utf-8", "replace")
-    code = "API_NOT_FOUND" if status == 404 else "API_REFUSED"
     return EnvironmentNotReadyError(
-        code,
+        _CODES.get(status, "API_REFUSED"),
         f"the API server answered {status} to {method} {path}: {said[:500]}",
         hint="`rehearsal cluster status`",
     )
