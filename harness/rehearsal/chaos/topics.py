@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -13,7 +14,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from rehearsal.core.errors import EnvironmentNotReadyError
 
 _POLL_SECONDS: Final = 5.0
-_KAFKA_SECONDS: Final = 30.0
+_KAFKA_SECONDS: Final = (
+    30.0  # for every answer, also for the next record: a broker that was just away is slow
+)
 # Its offsets are never committed: who reads leaves no trace.
 _GROUP: Final = "rehearsal-audit"
 
@@ -32,13 +35,17 @@ class Topics:
         with closing(self._consumer(_GROUP)) as consumer, _explained(topic):
             left = _ends(consumer, topic)
             consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in left])
+            last = monotonic()
             while left:
                 message = consumer.poll(_POLL_SECONDS)
                 if message is None:
+                    if monotonic() - last < _KAFKA_SECONDS:
+                        continue
                     raise _unread(topic, f"nothing more came, and {left} are the ends of its partitions")
                 if error := message.error():
                     raise _unread(topic, str(error))
                 yield json.loads(message.value() or b"{}")
+                last = monotonic()
                 partition = message.partition()
                 if partition in left and (message.offset() or 0) + 1 >= left[partition]:
                     del left[partition]
