@@ -161,10 +161,34 @@ def test_injector_that_does_nothing_never_passes(tmp_path: Path) -> None:
 
 
 def test_shop_that_was_not_well_before_never_passes(tmp_path: Path) -> None:
-    shop = FakeShop(trouble=lambda number: refusing(503) if number in (3, 5, 7) else None)
+    shop = FakeShop(trouble=lambda number: refusing(503) if number % 5 == 0 else None)
     checks = _run(tmp_path, shop)
 
     assert {"chaos.control", "chaos.recovery", *AUDIT} == _invalid(checks)
+    assert checks["chaos.control"].observed.count("orders accepted at once") == 3
+
+
+def test_window_in_which_an_order_was_refused_by_chance_is_repeated_and_that_is_said(tmp_path: Path) -> None:
+    shop = FakeShop(trouble=lambda number: refusing(503) if number == 3 else None)
+    checks = _run(tmp_path, shop)
+
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+    assert "window 2 of at most 3" in checks["chaos.control"].sentence
+    assert "; before that " in checks["chaos.control"].observed
+
+
+def test_repeated_window_leaves_no_order_out(tmp_path: Path) -> None:
+    # Due in the first window's last second, which that window leaves to the next one.
+    shop = FakeShop(trouble=lambda number: refusing(503) if number in (3, 32) else None)
+    checks = _run(tmp_path, shop)
+
+    assert "window 3 of at most 3" in checks["chaos.control"].sentence
+
+
+def test_shop_that_is_well_is_hit_after_one_window(tmp_path: Path) -> None:
+    checks = _run(tmp_path)
+
+    assert checks["chaos.control"].sentence == "the shop was well before the fault"
 
 
 def test_lists_that_cannot_be_read_never_pass(tmp_path: Path) -> None:

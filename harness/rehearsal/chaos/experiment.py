@@ -1,4 +1,4 @@
-"""One experiment: a flow of orders, a window without the fault, the fault, the way back, the flow's end.
+"""One experiment: a flow of orders, a window in which all is well, the fault, the way back, the flow's end.
 
 The flow never stops for the fault; it ends a while after the shop has recovered. What was seen is handed over
 as it is; judging is for `judging`.
@@ -7,13 +7,15 @@ as it is; judging is for `judging`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from rehearsal.chaos.controlling import MARGIN_SECONDS, MOST_WINDOWS, Window, window
 from rehearsal.chaos.injecting import Extent, Injector, Kill, Workload
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.load.flow import Flow
 
 _PROBE_SECONDS = 0.5  # how often the cluster is asked whether the workload is whole
+_LATE_SECONDS = 60.0  # that the API may take to make a fault and to end it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,9 @@ class Experiment:
 
     @property
     def longest_seconds(self) -> float:
-        """How long its flow lasts when there is no recovery."""
-        fault = max(self.outage_seconds + self.recovery_seconds, self.least_seconds)
-        return self.control_seconds + fault + self.tail_seconds
+        """How long its flow lasts at most; it ends with what it is for."""
+        fault = max(self.outage_seconds + self.recovery_seconds, self.least_seconds) + _LATE_SECONDS
+        return MOST_WINDOWS * self.control_seconds + fault + self.tail_seconds
 
     @property
     def title(self) -> str:
@@ -52,6 +54,8 @@ class Observation:
     """What was seen; times are seconds since the flow began."""
 
     experiment: Experiment
+    unclean: list[Window] = field(default_factory=list)  # windows before the fault that were repeated
+    control_from: float = 0.0  # when the last one began
     injected: float | None = None
     victims: tuple[str, ...] = ()
     proven: bool = False  # every pod that was hit is gone
@@ -73,12 +77,24 @@ async def run(seen: Observation, flow: Flow, injector: Injector) -> None:
     experiment = seen.experiment
     offering = asyncio.create_task(flow.run())
     try:
-        await asyncio.sleep(experiment.control_seconds)
+        await _control(experiment, flow, seen)
         await _fault(experiment, flow, injector, seen)
         await offering
     finally:
         offering.cancel()
         flow.history.fault_id = ""
+
+
+async def _control(experiment: Experiment, flow: Flow, seen: Observation) -> None:
+    """Wait for a clean window, or for the last one; what that one shows is known when the flow has ended."""
+    await asyncio.sleep(experiment.control_seconds)
+    for _ in range(MOST_WINDOWS - 1):
+        ended = window(flow.orders, seen.control_from, flow.now - MARGIN_SECONDS)
+        if ended.is_clean:
+            return
+        seen.unclean.append(ended)
+        seen.control_from = ended.end
+        await asyncio.sleep(experiment.control_seconds)
 
 
 async def _fault(experiment: Experiment, flow: Flow, injector: Injector, seen: Observation) -> None:

@@ -11,14 +11,13 @@ from itertools import pairwise
 
 from rehearsal.chaos.auditing import Listed
 from rehearsal.chaos.checks import CONTROL, DOUBLED, INJECTED, LOST, RECOVERY, STUCK, TRAFFIC
+from rehearsal.chaos.controlling import MARGIN_SECONDS, MOST_WINDOWS, window
 from rehearsal.chaos.experiment import Observation
 from rehearsal.core.checks import Check
 from rehearsal.core.verdicts import Verdict
 from rehearsal.load.flow import FlowPlan, Placed
 from rehearsal.shop.answers import Kind
 
-_CLEAN_RATIO = 0.99  # of the orders due in the control window: the objective, with room for a busy machine
-_LEAST_CONTROL_ORDERS = 5
 _LEAST_FAULT_ORDERS = 3
 _SHOWN = 5  # ids in a sentence; the history has all of them
 
@@ -55,18 +54,20 @@ def judge(
 
 def _control(seen: Observation, orders: Sequence[Placed]) -> Check:
     title = seen.experiment.title
-    # The last second before the fault is left out: its orders may be answered during the fault.
-    until = (seen.injected if seen.injected is not None else seen.experiment.control_seconds) - 1.0
-    due = [one for one in orders if one.due < until]
-    good = [one for one in due if one.acknowledged and one.attempts == 1]
-    observed = f"{len(good)} of {len(due)} orders accepted at once"
-    if len(due) < _LEAST_CONTROL_ORDERS:
+    until = (
+        seen.injected if seen.injected is not None else seen.control_from + seen.experiment.control_seconds
+    )
+    last = window(orders, seen.control_from, until - MARGIN_SECONDS)
+    # Those before are told as they were seen: that is why there was another one.
+    observed = "; before that ".join(str(one) for one in (last, *reversed(seen.unclean)))
+    if not last.is_enough:
         return CONTROL.invalid(title, "too few orders were sent before the fault", observed=observed)
-    if len(good) < _CLEAN_RATIO * len(due):
+    if not last.is_clean:
         return CONTROL.invalid(
             title, "the shop was not well before the fault", expected="all of them", observed=observed
         )
-    return CONTROL.passed(title, "the shop was well before the fault", observed=observed)
+    which = f", in window {len(seen.unclean) + 1} of at most {MOST_WINDOWS}" if seen.unclean else ""
+    return CONTROL.passed(title, f"the shop was well before the fault{which}", observed=observed)
 
 
 def _injected(seen: Observation) -> Check:

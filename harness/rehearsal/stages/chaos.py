@@ -148,7 +148,10 @@ class ChaosStage:
 
 
 def _draw(room: Room, flow: Flow, seen: Observation) -> None:
-    """Say what the report's timeline shows of an experiment."""
+    """Say what the report's timeline shows of an experiment, and what it had to repeat."""
+    for one in seen.unclean:
+        what = f"the window before the fault was repeated, because the shop was not well in it: {one}"
+        room.emit(Notice(Level.WARNING, f"{seen.experiment.title}: {what}"))
     series.append(room.run / series.FILE_NAME, series.of_flow(flow))
     if seen.injected is not None:
         end = seen.whole if seen.whole is not None else flow.now
