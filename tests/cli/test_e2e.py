@@ -43,6 +43,16 @@ def test_run_ends_with_the_code_of_its_worst_stage(ground: Ground, deed: str, co
     assert [report["exit_code"] for report in ground.reports()] == [code]
 
 
+@pytest.mark.parametrize("option", ["--stages", "--from", "--context"])
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_option_that_names_nothing_is_a_usage_error_and_runs_nothing(
+    ground: Ground, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert main.run(["e2e", option, value]) == ExitCode.USAGE
+    assert f"leave {option} out" in capsys.readouterr().err
+    assert ground.reports() == []
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("stop_free_disk_gib", 1e6), ("stop_available_memory_mib", 10**9)]
 )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from rehearsal.cli.cluster_commands import profile_option, timing_option
+from rehearsal.core.errors import ConfigurationError
 from rehearsal.stages.registry import NAMES
 
 
 @click.command()
 @profile_option
 @timing_option
-@click.option("--stages", metavar="A,B", default="", help=f"Only these of: {', '.join(NAMES)}.")
-@click.option("--from", "start", metavar="STAGE", default="", help="Go on from here with what is there.")
+@click.option("--stages", metavar="A,B", help=f"Only these of: {', '.join(NAMES)}.")
+@click.option("--from", "start", metavar="STAGE", help="Go on from here with what is there.")
 @click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
-@click.option("--context", metavar="NAME", default="", help="Use the cluster of this kubeconfig context.")
+@click.option("--context", metavar="NAME", help="Use the cluster of this kubeconfig context.")
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
 @click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 34 minutes.")
 @click.option(
@@ -27,10 +28,10 @@ from rehearsal.stages.registry import NAMES
 def e2e(
     profile: str | None,
     timing: str | None,
-    stages: str,
-    start: str,
+    stages: str | None,
+    start: str | None,
     keep: bool,
-    context: str,
+    context: str | None,
     seed: int | None,
     thorough: bool,
     experiments: tuple[str, ...],
@@ -42,10 +43,28 @@ def e2e(
     from rehearsal.core.timing import Timing
     from rehearsal.stages.planning import Request
 
-    request = Request(tuple(filter(None, stages.split(","))), start, context)
+    request = Request(
+        tuple(filter(None, _given("--stages", stages).split(","))),
+        _given("--from", start),
+        _given("--context", context),
+    )
     pace = Timing(timing) if timing else None
     options = Options(request, profile, pace, keep, seed, thorough, experiments)
     return rehearse(options).exit_code
+
+
+def _given(option: str, value: str | None) -> str:
+    """Return what an option names, nothing when it was left out.
+
+    Raises ConfigurationError when it names nothing: an empty variable of a shell must not choose everything.
+    """
+    if value is not None and not value.strip(", "):
+        raise ConfigurationError(
+            "OPTION_EMPTY",
+            f"{option} names nothing: {value!r}",
+            hint=f"Name something, or leave {option} out; an empty variable of a shell is the usual reason.",
+        )
+    return value or ""
 
 
 @click.command()
