@@ -186,3 +186,22 @@ def test_what_was_left_without_stock_gets_it_though_a_successor_is_newer() -> No
     asyncio.run(seed(shop, 4))
     asyncio.run(seed(shop, 8))
     assert len(shop.stocked()) == 8
+
+
+def test_product_without_an_id_is_an_environment_that_is_not_ready() -> None:
+    class Nameless(FakeWarehouse):
+        async def create_product(self, product: NewProduct) -> Answer:
+            return Answer(Kind.OK, 201, {"product_id": "p-1"})
+
+    with pytest.raises(EnvironmentNotReadyError, match="product-service took SEED-0001"):
+        asyncio.run(seed(Nameless(), 1))
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"items": [{"sku": "SEED-0001"}]}], ids=str)
+def test_list_of_another_form_is_an_environment_that_is_not_ready(body: dict[str, object]) -> None:
+    class Other(FakeWarehouse):
+        async def products(self, category: str, cursor: str = "") -> Answer:
+            return Answer(Kind.OK, 200, body)
+
+    with pytest.raises(EnvironmentNotReadyError, match="product-service answers 200"):
+        asyncio.run(seed(Other(), 1))

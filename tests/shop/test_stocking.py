@@ -9,7 +9,7 @@ import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Event, Notice
 from rehearsal.shop import stocking
-from rehearsal.shop.answers import Answer
+from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import NewProduct
 from rehearsal.shop.stocking import stock_up
 
@@ -85,3 +85,9 @@ def test_clear_refusal_is_not_asked_again() -> None:
         _stock(shop)
 
     assert len(shop.skus) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"id": None}, {"product_id": "p-1"}], ids=str)
+def test_product_without_an_id_is_an_environment_that_is_not_ready(body: dict[str, object]) -> None:
+    with pytest.raises(EnvironmentNotReadyError, match="product-service took load 0 with 201"):
+        _stock(Troubled(to_products=[Answer(Kind.OK, 201, body)]))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from rehearsal.core.errors import EnvironmentNotReadyError
+
 _OK = range(200, 300)
 _REFUSED = range(400, 500)
 # Time-outs, conflicts with a request that is still at work, and limits: ask again.
@@ -40,6 +42,17 @@ class Answer:
     def __str__(self) -> str:
         said = self.body.get("detail") or self.body.get("title") or ""
         return self.error or f"{self.status} {said}".strip()
+
+
+def id_of(product: Answer, what: str) -> str:
+    """Return the id of a product that was made. Raises EnvironmentNotReadyError when the answer has none."""
+    if id_ := product.body.get("id"):
+        return str(id_)
+    raise EnvironmentNotReadyError(
+        "PRODUCT_WITHOUT_ID",
+        f"product-service took {what} with {product.status}, and its answer has no id",
+        hint="`rehearsal e2e --stages contract` says how product-service's answers differ from its document.",
+    )
 
 
 def kind_of(status: int) -> Kind:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rehearsal.core.errors import EnvironmentNotReadyError
-from rehearsal.shop.answers import Answer, Kind
+from rehearsal.shop.answers import Answer, Kind, id_of
 from rehearsal.shop.client import NewProduct
 
 CATEGORY = "seed"
@@ -96,14 +96,14 @@ async def _offered(shop: Warehouse, wanted: NewProduct) -> _Offered:
         generation += 1
         sku = f"{wanted.sku}-{generation}"
         answer = await shop.create_product(replace(wanted, sku=sku))
-    return _Offered(str(_taken(answer, sku).body["id"]), is_new=True)
+    return _Offered(id_of(_taken(answer, sku), sku), is_new=True)
 
 
 async def _for_sale(shop: Warehouse, sku: str) -> str:
     """Return the id of the product that is sold under a SKU; empty when none is."""
-    found = _taken(await shop.search(sku), f"the question for {sku}").body["items"]
+    found = _listed(_taken(await shop.search(sku), f"the question for {sku}"))
     # Words are found by how they begin, so others may be among them.
-    return next((str(one["id"]) for one in found if one["sku"] == sku), "")
+    return next((id_ for known, id_ in found if known == sku), "")
 
 
 async def _known(shop: Warehouse) -> tuple[dict[str, str], set[str]]:
@@ -113,13 +113,25 @@ async def _known(shop: Warehouse) -> tuple[dict[str, str], set[str]]:
     cursor = ""
     while True:
         page = _taken(await shop.products(CATEGORY, cursor), "the question for its products")
-        for one in page.body["items"]:
-            parts = str(one["sku"]).split("-")
-            newest.setdefault(len(parts) > _SKU_PARTS, str(one["id"]))
-            found["-".join(parts[:_SKU_PARTS])] = str(one["id"])
+        for sku, id_ in _listed(page):
+            parts = sku.split("-")
+            newest.setdefault(len(parts) > _SKU_PARTS, id_)
+            found["-".join(parts[:_SKU_PARTS])] = id_
         cursor = str(page.body.get("next_cursor") or "")
         if not cursor:
             return found, set(newest.values())
+
+
+def _listed(page: Answer) -> list[tuple[str, str]]:
+    """Return SKU and id of each product that is listed. Raises EnvironmentNotReadyError for no such list."""
+    try:
+        return [(str(one["sku"]), str(one["id"])) for one in page.body["items"]]
+    except (KeyError, TypeError) as error:
+        raise EnvironmentNotReadyError(
+            "PRODUCTS_UNREADABLE",
+            f"product-service answers {page.status}, and not by products with SKU and id: {error!r}",
+            hint=_REFUSED_HINT,
+        ) from error
 
 
 def _taken(answer: Answer, what: str) -> Answer:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.events import Emit, Level, Notice
-from rehearsal.shop.answers import Answer, Kind
+from rehearsal.shop.answers import Answer, Kind, id_of
 from rehearsal.shop.client import NewProduct, Shop
 
 _PRICE_MINOR = 1299  # arbitrary; what the payment sandbox declines is by other amounts
@@ -43,8 +43,7 @@ async def stock_one(shop: Shop, prefix: str, name: str, price_minor: int, units:
         sku = f"{prefix}-{uuid.uuid4().hex[:8]}".upper()
         return await shop.create_product(NewProduct(sku, name, price_minor))
 
-    made = await _taken(create, f"a product of {prefix}", emit)
-    product_id = str(made.body["id"])
+    product_id = id_of(await _taken(create, f"a product of {prefix}", emit), name)
     await _taken(lambda: shop.set_stock(product_id, units), f"the stock of {name}", emit)
     return product_id
 
