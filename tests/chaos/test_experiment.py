@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -310,6 +311,25 @@ def test_time_that_the_api_took_to_end_an_outage_is_not_the_shops(
 
     assert _failed(checks) == []
     assert checks["chaos.recovery"].verdict is Verdict.PASS
+
+
+def test_shopper_who_gets_no_token_ends_the_experiment_at_once(tmp_path: Path) -> None:
+    def refused(number: int) -> Answer | None:
+        if number == 5:
+            raise EnvironmentNotReadyError("TOKEN_REFUSED", "no token", hint="")
+        return None
+
+    cluster, began = FakeCluster(), monotonic()
+    with pytest.raises(EnvironmentNotReadyError, match="no token"):
+        _run(
+            tmp_path,
+            FakeShop(trouble=refused),
+            cluster,
+            experiment=replace(EXPERIMENT, control_seconds=60.0),
+        )
+
+    assert monotonic() - began < 30
+    assert cluster.deleted == []
 
 
 CUT_OFF = replace(EXPERIMENT, workload=INVENTORY, outage_seconds=0.6, database="inventory")

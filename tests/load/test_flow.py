@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
+import pytest
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.shop import history
 from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import Line
@@ -118,3 +122,17 @@ def test_history_says_what_became_of_an_order(tmp_path: Path) -> None:
             last[entry.op_id] = entry.value["state"]
 
     assert set(last.values()) == {"CONFIRMED"}
+
+
+def test_shopper_who_gets_no_token_ends_the_flow_at_once(tmp_path: Path) -> None:
+    def refused(number: int) -> Answer | None:
+        if number == 3:
+            raise EnvironmentNotReadyError("TOKEN_REFUSED", "no token", hint="") from OSError("reset")
+        return None
+
+    began = monotonic()
+    with pytest.raises(EnvironmentNotReadyError, match="no token") as caught:
+        flow(FakeShop(trouble=refused), tmp_path, replace(PLAN, rate_per_second=20.0, seconds=60.0))
+
+    assert monotonic() - began < 30
+    assert isinstance(caught.value.__cause__, OSError)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rehearsal.chaos.controlling import MARGIN_SECONDS, MOST_WINDOWS, Window, window
 from rehearsal.chaos.injecting import Extent, Injector, Kill, Workload
 from rehearsal.core.errors import EnvironmentNotReadyError
-from rehearsal.load.flow import Flow
+from rehearsal.load.flow import Flow, beside
 
 _PROBE_SECONDS = 0.5  # how often the cluster is asked whether the workload is whole
 _LATE_SECONDS = 60.0  # that the API may take to make a fault and to end it
@@ -74,15 +74,15 @@ class Observation:
 
 async def run(seen: Observation, flow: Flow, injector: Injector) -> None:
     """Run one experiment to the end of its flow; what is seen stands in `seen`, also when it breaks off."""
-    experiment = seen.experiment
-    offering = asyncio.create_task(flow.run())
     try:
-        await _control(experiment, flow, seen)
-        await _fault(experiment, flow, injector, seen)
-        await offering
+        await beside(flow, _course(seen, flow, injector))
     finally:
-        offering.cancel()
         flow.history.fault_id = ""
+
+
+async def _course(seen: Observation, flow: Flow, injector: Injector) -> None:
+    await _control(seen.experiment, flow, seen)
+    await _fault(seen.experiment, flow, injector, seen)
 
 
 async def _control(experiment: Experiment, flow: Flow, seen: Observation) -> None:

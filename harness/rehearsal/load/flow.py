@@ -12,9 +12,10 @@ import hashlib
 import math
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
+from typing import Any, TypeVar
 
 from rehearsal.shop.answers import Answer, Kind
 from rehearsal.shop.client import Line, Shop
@@ -24,6 +25,8 @@ ENDS = ("CONFIRMED", "REJECTED", "CANCELLED")
 _LONGEST_RETRY_SECONDS = 4.0
 _LONGEST_POLL_SECONDS = 4.0
 _SLOWER = 1.3  # from one look to the next
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,28 @@ class Flow:
         return sum(start <= at < end for at in times)
 
     async def run(self) -> None:
-        """Offer everything, follow everything to its end or past its bound."""
+        """Offer everything, follow everything to its end or past its bound.
+
+        Raises at once what a shopper raises, such as EnvironmentNotReadyError for a token that is refused;
+        all others are broken off.
+        """
+        # No TaskGroup: it raises an interrupt of one of its tasks once more, and the loop's end would not be
+        # reached, nor what the caller does at the end of a flow that breaks off.
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        shoppers: list[asyncio.Task[None]] = []
+        offering = asyncio.create_task(self._offer(shoppers, failed))
+        try:
+            await asyncio.wait((offering, failed), return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                raise failed.result()
+            await offering
+        finally:
+            for one in (offering, *shoppers):
+                one.cancel()
+
+    async def _offer(self, shoppers: list[asyncio.Task[None]], failed: asyncio.Future[Exception]) -> None:
         draw = random.Random(self.plan.seed)  # noqa: S311 - a load, no secret
         self.began_at, self._began = time(), monotonic()
-        shoppers: list[asyncio.Task[None]] = []
         for number in range(self.plan.arrivals):
             due = number / self.plan.rate_per_second
             if due > self.until:
@@ -124,8 +145,9 @@ class Flow:
             lines = [Line(draw.choice(self.plan.products), draw.randint(1, 3))]
             if self.plan.scarce and number % self.plan.scarce_every == 0:
                 lines = [Line(self.plan.scarce, 1)]
-            shoppers.append(asyncio.create_task(self._shopper(one, lines)))
-        await asyncio.gather(*shoppers)
+            shoppers.append(asyncio.create_task(self._shopper(one, lines, failed)))
+        if shoppers:
+            await asyncio.wait(shoppers)
 
     def _next(self, draw: random.Random, number: int, due: float) -> Placed:
         key = str(uuid.UUID(int=draw.getrandbits(128), version=4))
@@ -136,7 +158,14 @@ class Flow:
         self.orders.append(one)
         return one
 
-    async def _shopper(self, one: Placed, lines: Sequence[Line]) -> None:
+    async def _shopper(self, one: Placed, lines: Sequence[Line], failed: asyncio.Future[Exception]) -> None:
+        try:
+            await self._shop(one, lines)
+        except Exception as error:
+            if not failed.done():
+                failed.set_result(error)
+
+    async def _shop(self, one: Placed, lines: Sequence[Line]) -> None:
         await self._place(one, lines)
         if not one.acknowledged:
             return
@@ -187,6 +216,24 @@ class Flow:
                 break
         if one.state in ENDS:
             one.ended = self.now
+
+
+async def beside(flow: Flow, work: Coroutine[Any, Any, T]) -> T:
+    """Do something while a flow is offered, and return what it came to when the flow has ended.
+
+    Raises what either of them raises, at once: the other one is broken off.
+    """
+    offering = asyncio.create_task(flow.run())  # the first one: the work may ask what the flow's time is
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((offering, working), return_when=asyncio.FIRST_EXCEPTION)
+        if offering.done():
+            offering.result()
+        return await working
+    finally:
+        offering.cancel()
+        working.cancel()
+        await asyncio.gather(offering, working, return_exceptions=True)
 
 
 def unwritten(orders: Iterable[Placed], entries: Iterable[Entry]) -> list[str]:

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
+import pytest
+from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.load.autoscaling.envelope import Pace
 from rehearsal.load.autoscaling.facts import Controller
 from rehearsal.load.autoscaling.judging import Course
@@ -128,3 +131,14 @@ def test_each_look_becomes_a_point(tmp_path: Path) -> None:
         {"cpu": 70, "memory": 80},
     )
     assert first["used"] == {"cpu": 25, "memory": 29}
+
+
+def test_step_ends_at_once_when_a_shopper_gets_no_token(tmp_path: Path) -> None:
+    def refused(number: int) -> Answer | None:
+        raise EnvironmentNotReadyError("TOKEN_REFUSED", "no token", hint="")
+
+    began = monotonic()
+    with pytest.raises(EnvironmentNotReadyError, match="no token"):
+        _run(FakeReader(ready=2), FakeShop(trouble=refused), tmp_path, replace(PLAN, seconds=60.0))
+
+    assert monotonic() - began < 30

@@ -18,7 +18,7 @@ from rehearsal.load.autoscaling.facts import Controller, Sample
 from rehearsal.load.autoscaling.formula import recommend
 from rehearsal.load.autoscaling.judging import SETTLING_SECONDS, Course, Served
 from rehearsal.load.autoscaling.sampling import Lookout, Sampler
-from rehearsal.load.flow import Flow
+from rehearsal.load.flow import Flow, beside
 from rehearsal.shop.history import History, read
 
 _LOOK_SECONDS = 0.5
@@ -62,12 +62,7 @@ async def run(step: Step, pace: Pace, flow: Flow, say: Callable[[str], None], sa
         loaded = relieved = time.time()
         if await _come_down(sampler, pace, loaded):
             loaded = time.time()
-            offering = asyncio.create_task(flow.run())
-            try:
-                await _grown(sampler, flow, step.hold_seconds, say)
-                await offering
-            finally:
-                offering.cancel()
+            await beside(flow, _grown(sampler, flow, step.hold_seconds, say))
             relieved = flow.began_at + max((one.due for one in flow.orders), default=0.0)
             say("the load has ended")
             await _come_down(sampler, pace, relieved)
