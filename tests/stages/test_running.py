@@ -180,6 +180,39 @@ def test_stage_that_hangs_is_ended_by_its_limit(ground: Ground, stage: str, endi
     assert ground.undone == [stage]
 
 
+def test_what_a_stage_broke_is_mended_before_the_next_one_begins_also_after_its_limit(ground: Ground) -> None:
+    found: list[list[str]] = []
+
+    def look(room: Room) -> None:
+        found.append([entry.kind for entry in ground.ledger.entries()])
+
+    def collect(room: Room, since: datetime) -> list[str]:
+        found.append([entry.kind for entry in ground.ledger.entries()])
+        return []
+
+    limited = tuple(
+        Planned(replace(one.spec, limit_seconds=0.05) if one.spec.name == "chaos" else one.spec, one.skip)
+        for one in plans({"chaos": "wait", "events": ""})
+    )
+    stages = {"chaos": planted("wait", ground.ledger), "events": look}
+    replace(ground.runner(stages), faults=("planted",), diagnose=collect).run(limited)
+
+    # What explains the stage is collected while the fault is there; the next stage does not find it.
+    assert found[:2] == [["planted"], []]
+    assert ground.undone == ["chaos"]
+
+
+def test_other_changes_stay_until_the_run_ends(ground: Ground) -> None:
+    found: list[int] = []
+    stages = {
+        "contract": planted("change", ground.ledger),
+        "load": lambda room: found.append(len(ground.ledger.entries())),
+    }
+    replace(ground.runner(stages), faults=("another",)).run(plans(dict.fromkeys(stages, "")))
+
+    assert (found, ground.undone) == ([1], ["contract"])
+
+
 def test_timer_of_a_stage_does_not_outlive_it(ground: Ground) -> None:
     ground.run({"load": "PASS"})
 

@@ -159,6 +159,7 @@ def _run_stages(
             diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
             guard=_guard(shop),
             redact=redact,
+            faults=(WORKLOAD_ENTRY,),
         )
         return exit_code_of_ending(runner.run(planned))
 

@@ -2,6 +2,7 @@
 
 A stage works in the main thread: its time limit is a timer of the process, which unwinds it as Ctrl-C does.
 The same timer looks whether there is still room on the machine, and ends the run before there is none.
+What a stage broke is mended before the next one begins, however it ended; all else at the run's end.
 The first signal unwinds the run; no later one cuts off its undoing. What a killed run left is for the next
 one, by the ledger.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,6 +69,8 @@ class Runner:
     guard: Guard | None = None
     # Takes the secrets out of what a stage left in its folder.
     redact: Callable[[Path], None] = lambda folder: None
+    # Kinds of changes that the stages after must not find, because they would judge what is broken.
+    faults: Collection[str] = ()
 
     def run(self, planned: Sequence[Planned]) -> Ending:
         """Run the stages, undo what they changed, and return how the run ended."""
@@ -109,6 +112,7 @@ class Runner:
         artefacts: list[str] = []
         try:
             self._diagnose(one.spec, room, ending, began_at, artefacts)
+            self._mend(ending)
             self.redact(self.folder / one.spec.name)
         finally:
             # Also when that is interrupted: how the stage ended is known.
@@ -130,6 +134,15 @@ class Runner:
             why = str(error) or ("it took too long" if isinstance(error, OvertimeError) else repr(error))
             what = "the rest of what" if found else "what"
             self.emit(Notice(Level.WARNING, f"{what} explains {spec.name} could not be collected: {why}"))
+
+    def _mend(self, ending: Ending) -> None:
+        """Undo the faults that a stage left: after what explains it was collected, for that shows them.
+
+        What stays is undone at the run's end, as all is that ends the run.
+        """
+        if ending not in _ENDS_THE_RUN:
+            for kind in self.faults:
+                undo_all(self.ledger, self.undoers, self.emit, kind=kind)
 
     def _work(self, spec: StageSpec, room: Room) -> tuple[Ending, str]:
         try:
