@@ -10,6 +10,7 @@ import pytest
 from rehearsal.cli import main
 from rehearsal.cli.composition import workshop
 from rehearsal.cli.status_commands import _last_run
+from rehearsal.core.journal import Journal
 from rehearsal.core.verdicts import ExitCode
 
 from tests.report.conftest import FACTS, write_events
@@ -45,6 +46,44 @@ def test_report_that_was_made_while_its_run_went_on_is_made_again(
 
     shown = json.loads(capsys.readouterr().out)
     assert len(shown["checks"]) == 4
+
+
+@pytest.fixture
+def unfinished(checkout: Path) -> Path:
+    """Return the events of a run that has no end."""
+    events = checkout / "runs" / FACTS.id / "events.ndjson"
+    whole = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    events.write_text("".join(whole[:-1]), encoding="utf-8")
+    return events
+
+
+def test_report_of_a_living_run_says_that_it_goes_on(
+    unfinished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal(unfinished):
+        main.run(["report"])
+    assert "RUNNING: The run is still going on" in capsys.readouterr().out
+
+    main.run(["report"])
+    assert "INTERRUPTED: The run was cut off" in capsys.readouterr().out
+
+
+def test_status_of_a_living_run_says_that_it_goes_on(unfinished: Path) -> None:
+    found = []
+    with workshop("status", announce=False) as shop:
+        with Journal(unfinished):
+            found.append(_last_run(shop))
+        found.append(_last_run(shop))
+
+    assert [one and one.verdict for one in found] == ["RUNNING", "INTERRUPTED"]
+
+
+def test_page_of_a_run_without_an_end_does_not_say_why(unfinished: Path) -> None:
+    main.run(["report"])
+
+    page = (unfinished.parent / "report.html").read_text(encoding="utf-8")
+    assert "The run has not come to its end" in page
+    assert "cut off" not in page
 
 
 @pytest.mark.parametrize("left", ["", "{", '{"event": "Notice"}\n'])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.core.errors import HarnessError
 from rehearsal.core.events import Level, Notice, StepStarted
-from rehearsal.core.journal import Journal, read
+from rehearsal.core.journal import Journal, is_written, read
 
 
 def _journal(path: Path, *messages: str) -> Path:
@@ -39,6 +39,14 @@ def test_each_record_has_its_time_in_utc(tmp_path: Path) -> None:
     (record,) = read(_journal(tmp_path / "events.ndjson", "one"))
 
     assert datetime.fromisoformat(str(record["at"])).utcoffset() == timedelta(0)
+
+
+def test_journal_is_written_as_long_as_its_writer_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    assert not is_written(path)
+    with Journal(path):
+        assert [is_written(path), is_written(path)] == [True, True]
+    assert not is_written(path)
 
 
 def test_second_writer_appends(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def report(run: str, as_json: bool) -> None:
     if as_json:
         click.echo(writing.source_text(found), nl=False)
     else:
-        click.echo(render_console(found, str(folder / writing.PAGE)))
+        going_on = writing.is_going_on(folder, found)
+        click.echo(render_console(found, str(folder / writing.PAGE), going_on=going_on))
 
 
 @click.command()

@@ -58,7 +58,7 @@ def _look(shop: Workshop) -> Overview:
 
 def _last_run(shop: Workshop) -> LastRun | None:
     from rehearsal.report import writing
-    from rehearsal.report.phrasing import headline
+    from rehearsal.report.phrasing import RUNNING, headline
     from rehearsal.stages import run_folder
     from rehearsal.stages.overview import LastRun
 
@@ -71,4 +71,7 @@ def _last_run(shop: Workshop) -> LastRun | None:
     except HarnessError as error:
         # Of another version, or cut off before its first word: how everything else is can be said.
         return LastRun(folder.name, "unreadable", error.message, str(folder))
-    return LastRun(report.run.id, report.verdict.value, headline(report), str(folder / writing.PAGE))
+    going_on = writing.is_going_on(folder, report)
+    verdict = RUNNING if going_on else report.verdict.value
+    says = headline(report, going_on=going_on)
+    return LastRun(report.run.id, verdict, says, str(folder / writing.PAGE))

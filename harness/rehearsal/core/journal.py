@@ -2,13 +2,15 @@
 
 Writing is append-only and each line is flushed, so that a killed run leaves all that it said. Secrets are
 taken out of a line before it is written: what is on disk may be shared at once. Reading tolerates a last line
-that was cut off, and nothing else.
+that was cut off, and nothing else. The writer holds a lock on the file: by it readers know whether it lives.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,9 @@ class Journal:
         self._redaction = redaction
         # A file name that is not UTF-8 may stand in a message: it is kept as JSON's own escapes.
         self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
+        # It keeps nobody out, and the kernel releases it when the writer dies. A file system may have none.
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __call__(self, event: Event) -> None:
         """Append one event with its time of arrival (UTC, ISO 8601)."""
@@ -67,6 +72,19 @@ def read(path: Path) -> Iterator[dict[str, object]]:
                     f"{path} line {number} is not a record: {error}",
                     hint="The file was changed by something else; start a new run.",
                 ) from error
+
+
+def is_written(path: Path) -> bool:
+    """Return whether somebody is still writing a journal."""
+    try:
+        with path.open("rb") as file:
+            # Shared: whoever asks at the same time must not be taken for the writer.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _parsed(line: bytes) -> dict[str, object]:

@@ -89,7 +89,7 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
             name=name,
             summary=start.get("summary", ""),
             ending=Ending(end.get("ending", Ending.INTERRUPTED)),
-            reason=end.get("reason", "the run was cut off"),
+            reason=end.get("reason", "it had not come to its end"),
             seconds=_rounded(seconds),
             limit_seconds=start.get("limit_seconds", 0.0),
             artefacts=tuple(end.get("artefacts", ())),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from rehearsal.core.showing import visible
 from rehearsal.core.verdicts import Verdict
 from rehearsal.report.model import CheckReport, Report
-from rehearsal.report.phrasing import again, explain_command, headline
+from rehearsal.report.phrasing import RUNNING, again, explain_command, headline
 
 _INDENT = 15  # of what others said in several lines: as the values of a finding stand
 _MOST_FINDINGS = 10  # a screenful; the report has all of them
 
 
-def render_console(report: Report, page: str) -> str:
-    """Return the block; `page` is where the HTML report is."""
-    lines = ["", visible(f"{report.verdict}: {headline(report)}", _INDENT)]
+def render_console(report: Report, page: str, *, going_on: bool = False) -> str:
+    """Return the block; `page` is where the HTML report is; `going_on` of a run that has no end yet."""
+    verdict = RUNNING if going_on else report.verdict
+    lines = ["", visible(f"{verdict}: {headline(report, going_on=going_on)}", _INDENT)]
     findings = report.findings()
     for one in findings[:_MOST_FINDINGS]:
         lines += ["", *_finding(one)]

@@ -120,7 +120,7 @@ class Report(_Part):
     schema_version: Literal[1]
     verdict: Ending
     exit_code: int
-    complete: bool  # false: the run was cut off, and this is what it had said by then
+    complete: bool  # false: the run was cut off, or goes on; this is what it had said by then
     run: Run
     stages: tuple[StageReport, ...]
     checks: tuple[CheckReport, ...]

@@ -23,10 +23,18 @@ MARKS = {
 }
 
 
-def headline(report: Report) -> str:
-    """Return the verdict as a sentence."""
+RUNNING = "RUNNING"  # what a run is called as long as it has no verdict
+
+
+def headline(report: Report, *, going_on: bool | None = None) -> str:
+    """Return the verdict as a sentence; of a run without an end, whether it is going on if that is known."""
     if not report.complete:
-        return "The run was cut off; this is what it had said by then."
+        match going_on:
+            case True:
+                return "The run is still going on; this is what it has said so far."
+            case False:
+                return "The run was cut off; this is what it had said by then."
+        return "The run has not come to its end; this is what it had said by then."
     failed, blind = len(report.of_verdict(Verdict.FAIL)), len(report.of_verdict(Verdict.INVALID))
     every = len(report.checks)
     match report.verdict:

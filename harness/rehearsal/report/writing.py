@@ -57,6 +57,11 @@ def read(run: Path) -> Report:
     return report if report.complete or not (run / EVENTS).exists() else write(run)
 
 
+def is_going_on(run: Path, report: Report) -> bool:
+    """Return whether a run without an end is still under way, and not cut off."""
+    return not report.complete and journal.is_written(run / EVENTS)
+
+
 def render(run: Path, report: Report) -> None:
     """Write every rendered form: the same bytes for the same report."""
     _replace(run / PAGE, render_html(report, read_points(run), read_replicas(run)))
