@@ -70,14 +70,13 @@ class LoadStage:
                     room.seed,
                     end_seconds=self.end_seconds,
                 )
-                sampler = sampling.Sampler(wanted.lookout.look)
+                sampler = sampling.Sampler(wanted.lookout.look, file=samples_file)
                 with History(history_file) as history:
                     flow = Flow(plan, shop, history)
                     try:
                         course = await stepping.run(wanted, pace, flow, progress.progress, sampler)
                     finally:
                         # Also when it breaks off, or its time is over: then they are looked at most.
-                        sampling.write(samples_file, sampler.watch.samples)
                         series.append(room.run / series.FILE_NAME, series.of_flow(flow))
         watch = course.watch
         room.emit(cost(f"the sampler of {workload}", watch.cpu_seconds, watch.ended - watch.began))

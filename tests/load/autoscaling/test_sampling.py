@@ -9,7 +9,7 @@ import pytest
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.waiting import wait_until
 from rehearsal.load.autoscaling.facts import Sample
-from rehearsal.load.autoscaling.sampling import Lookout, Sampler, Watch, write
+from rehearsal.load.autoscaling.sampling import Lookout, Sampler, Watch
 
 from tests.load.autoscaling.objects import FakeReader
 
@@ -89,10 +89,17 @@ def test_cost_is_a_share_of_one_core() -> None:
     assert Watch([], [], began=0.0, ended=50.0, cpu_seconds=1.0).cpu_share == 0.02
 
 
-def test_samples_are_written_whole(tmp_path: Path) -> None:
-    sample = _lookout(FakeReader()).look(7.0)
-    write(tmp_path / "samples.ndjson", [sample, sample])
-    lines = (tmp_path / "samples.ndjson").read_text(encoding="utf-8").splitlines()
+def test_each_look_is_on_disk_whole_while_the_sampler_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "samples.ndjson"
+    with Sampler(_lookout(FakeReader()).look, interval_seconds=60.0, file=file):
+        (line,) = file.read_text(encoding="utf-8").splitlines()
 
-    assert len(lines) == 2
-    assert json.loads(lines[0])["pods"][0]["usage"]["milli"]["cpu"] == 5
+    assert json.loads(line)["pods"][0]["usage"]["milli"]["cpu"] == 5
+
+
+def test_look_that_cannot_be_written_down_is_said_and_counts(tmp_path: Path) -> None:
+    with Sampler(_sample, interval_seconds=60.0, file=tmp_path / "nowhere" / "samples.ndjson") as sampler:
+        pass
+
+    assert len(sampler.watch.samples) == 1
+    assert "not written down" in sampler.watch.errors[0]

@@ -1,6 +1,7 @@
 """Sampling: one look a second at an HPA, its pods and what they use, in a thread of its own.
 
-It keeps what it saw, how long it was blind, and what it cost. Nothing is judged here.
+It keeps what it saw, how long it was blind, and what it cost. Each look is on disk before the next one: a
+killed run must leave what it saw. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -96,10 +97,17 @@ class Watch:
 
 
 class Sampler:
-    """Looks once a second as long as it is entered."""
+    """Looks once a second as long as it is entered, and appends what it saw to a file, if it has one."""
 
-    def __init__(self, look: Callable[[float], Sample], interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(
+        self,
+        look: Callable[[float], Sample],
+        interval_seconds: float = INTERVAL_SECONDS,
+        *,
+        file: Path | None = None,
+    ) -> None:
         self._look = look
+        self._file = file
         self._interval = interval_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -134,11 +142,16 @@ class Sampler:
 
     def _take(self) -> None:
         try:
-            self.watch.samples.append(self._look(time.time()))
+            seen = self._look(time.time())
         except EnvironmentNotReadyError as error:
             self.watch.errors.append(error.message)
-
-
-def write(path: Path, samples: list[Sample]) -> None:
-    """Write samples as JSON lines, all that they hold."""
-    path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in samples), encoding="utf-8")
+            return
+        self.watch.samples.append(seen)
+        if self._file is None:
+            return
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(seen)) + "\n")
+        except OSError as error:
+            # On a disk that is full it is looked on: what stops a run for that is the guard.
+            self.watch.errors.append(f"a look was not written down: {error}")
