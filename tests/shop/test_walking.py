@@ -104,6 +104,12 @@ def test_a_refused_order_is_the_last_hop() -> None:
     assert (last.said, last.good) == ("409 no such price", False)
 
 
+def test_an_order_that_nobody_can_name_is_the_last_hop() -> None:
+    shop = FakeCounter([_order("CONFIRMED")], placed=Answer(Kind.OK, 201, {}))
+    last = _walk(shop)[-1]
+    assert (last.what, last.good) == ("follow the order", False)
+
+
 def test_nobody_there_is_the_environment_s_fault() -> None:
     with pytest.raises(EnvironmentNotReadyError, match="no answer from the edge"):
         _walk(FakeCounter([], product=Answer(Kind.INFO, error="ConnectError: refused")))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import aiohttp
 
 from rehearsal.core.errors import EnvironmentNotReadyError
 
-_MARGIN_SECONDS = 20.0  # a token that expires sooner might do so on its way
+# A new one is asked for while the old one is good for a while: the provider may be away for a moment.
+_RENEWAL_SECONDS = 60.0
+_AGAIN_SECONDS = 1.0
+_MARGIN_SECONDS = 5.0  # a token that expires sooner might do so on its way
 
 
 class Tokens(Protocol):
@@ -40,6 +43,15 @@ class Realm:
     client_secret: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A token, by the monotonic clock: when a new one is asked for, and until when it is good."""
+
+    token: str
+    renewal: float
+    end: float
+
+
 class PasswordTokens:
     """Tokens by user name and password (RFC 6749 4.3), which only test realms allow."""
 
@@ -47,17 +59,31 @@ class PasswordTokens:
         self._client = client
         self._realm = realm
         self._accounts = accounts
-        self._kept: dict[str, tuple[str, float]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._locks = {user: asyncio.Lock() for user in accounts}
 
     async def bearer(self, user: str) -> str:
-        """Return a token, a new one when the kept one is about to expire."""
+        """Return a token, a new one some time before the kept one expires."""
         async with self._locks[user]:
-            token, expires = self._kept.get(user, ("", 0.0))
-            if time.monotonic() >= expires:
-                token, seconds = await self._fetch(self._accounts[user])
-                self._kept[user] = token, time.monotonic() + seconds - _MARGIN_SECONDS
-            return token
+            kept, now = self._kept.get(user), time.monotonic()
+            if kept is None or now >= kept.renewal:
+                kept = await self._renewed(user, kept)
+                self._kept[user] = kept
+            return kept.token
+
+    async def _renewed(self, user: str, old: _Kept | None) -> _Kept:
+        """Return a new token; the old one, if it is still good and no new one can be had."""
+        try:
+            token, seconds = await self._fetch(self._accounts[user])
+        except EnvironmentNotReadyError:
+            now = time.monotonic()
+            if old is None or now >= old.end:
+                raise
+            return replace(old, renewal=now + _AGAIN_SECONDS)
+        now = time.monotonic()
+        return _Kept(
+            token, now + seconds - min(_RENEWAL_SECONDS, seconds / 2), now + seconds - _MARGIN_SECONDS
+        )
 
     async def _fetch(self, account: Account) -> tuple[str, float]:
         form = {

@@ -95,7 +95,10 @@ class Walk:
         yield _hop("place the order", seconds, placed)
         if placed.kind is not Kind.OK:
             return
-        order_id = str(placed.body["order_id"])
+        order_id = str(placed.body.get("order_id", ""))
+        if not order_id:
+            yield Hop("follow the order", 0.0, "the answer has no order_id", good=False)
+            return
         async for hop in self._inside(order_id):
             yield hop
 
