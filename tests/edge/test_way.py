@@ -69,5 +69,7 @@ def test_the_log_says_neither_query_nor_credentials(edge: Edge, path: str) -> No
 
     line = wait_until("its line in the log", probe, timeout_seconds=60.0, hint="`docker logs` of the cache")
     assert json.loads(line)["cache"] == "PASS"
-    assert 0 <= float(json.loads(line)["upstream_seconds"]) <= json.loads(line)["duration_seconds"]
+    # NGINX reads the two from two clocks, each of whole milliseconds.
+    spent, upstream = json.loads(line)["duration_seconds"], float(json.loads(line)["upstream_seconds"])
+    assert 0 <= upstream <= spent + 0.002
     assert "unsaid" not in line
