@@ -78,7 +78,7 @@ here = pathlib.Path.cwd()
 with (here.parent / "asked").open("a") as file:
     print(here.name, *[word for word in sys.argv[1:] if "/" not in word], file=file)
 if "--write" in sys.argv:
-    pathlib.Path(sys.argv[sys.argv.index("--weights") + 1]).touch()
+    pathlib.Path(sys.argv[sys.argv.index("--before") + 1]).touch()
 verdict = (here / "verdict").read_text()
 if sys.argv[1] == "weigh":
     check = {"id": "load.cpu", "subject": "GET /x", "verdict": verdict, "sentence": f"it is {verdict}"}
@@ -126,9 +126,9 @@ def test_a_copy_is_weighed_against_the_checkout_as_it_is(tmp_path: Path) -> None
     assert seen.named == (Named("load.cpu", "GET /x"),)
     assert _asked(tmp_path) == [
         "origin up --ci",
-        "origin weigh --json --weights --write",
+        "origin weigh --json --before --write",
         "copy up --ci",
-        "copy weigh --json --weights",
+        "copy weigh --json --before",
     ]
 
 
@@ -141,10 +141,10 @@ def test_the_checkout_is_weighed_once_and_deployed_again_in_the_end(tmp_path: Pa
     detector.put_back()
     detector.put_back()
 
-    assert _asked(tmp_path) == ["copy up --ci", "copy weigh --json --weights", "origin up --ci"]
+    assert _asked(tmp_path) == ["copy up --ci", "copy weigh --json --before", "origin up --ci"]
 
 
-def test_what_a_session_weighed_is_not_compared_with_by_the_next(tmp_path: Path) -> None:
+def test_what_a_session_remembered_is_not_compared_with_by_the_next(tmp_path: Path) -> None:
     detector, copy = _weighing(tmp_path), _checkout(tmp_path, "copy", "PASS")
     detector.look(copy)
     detector.put_back()
@@ -152,10 +152,10 @@ def test_what_a_session_weighed_is_not_compared_with_by_the_next(tmp_path: Path)
 
     detector.look(copy)
 
-    assert "origin weigh --json --weights --write" in _asked(tmp_path)
+    assert "origin weigh --json --before --write" in _asked(tmp_path)
 
 
-def test_a_checkout_that_cannot_be_weighed_is_no_look(tmp_path: Path) -> None:
+def test_a_checkout_that_cannot_be_remembered_is_no_look(tmp_path: Path) -> None:
     detector, copy = _weighing(tmp_path, origin="PASS, after ERROR"), _checkout(tmp_path, "copy", "FAIL")
 
     assert detector.look(copy).exit_code == ExitCode.ENVIRONMENT

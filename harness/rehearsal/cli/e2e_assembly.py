@@ -34,6 +34,7 @@ from rehearsal.core.temporary import sweep
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
 from rehearsal.deploy.manifests import Manifest
+from rehearsal.load.weighing import beside
 from rehearsal.stages import run_folder
 from rehearsal.stages.artefacts import Secrets, clean_left
 from rehearsal.stages.collecting import collect
@@ -306,6 +307,10 @@ def _undoers(shop: Workshop, *, awaits: bool = True) -> Mapping[str, Undo]:
         if shop.cluster_identity():
             WorkloadUndo(Injector(shop.api(), shop.ledger, postgres_of(shop)), awaits=awaits)(arguments)
 
+    def undo_pod(arguments: Mapping[str, str]) -> None:
+        if shop.cluster_identity():
+            beside.remove(shop.api(), arguments)
+
     return {
         CLUSTER_ENTRY: ClusterUndo(
             identity=lambda: shop.cluster_identity(),
@@ -313,6 +318,7 @@ def _undoers(shop: Workshop, *, awaits: bool = True) -> Mapping[str, Undo]:
             remove=lambda: take_down(shop, images=False),
         ),
         WORKLOAD_ENTRY: undo_workload,
+        beside.POD_ENTRY: undo_pod,
     }
 
 

@@ -33,6 +33,7 @@ from rehearsal.load.autoscaling.stepping import Step
 from rehearsal.load.journeys.plan import JourneyPlan, Login
 from rehearsal.load.objectives import Objectives
 from rehearsal.load.weighing import goods
+from rehearsal.load.weighing.beside import Beside
 from rehearsal.load.weighing.operations import Goods
 from rehearsal.load.weighing.session import Weighing
 from rehearsal.shop.accounts import OF_LOAD, OF_WEIGHING, accounts, read_credentials, realm
@@ -117,7 +118,7 @@ def judging_stages(
 
 
 def weighing_of(shop: Workshop) -> Weighing:
-    """Return what weighs the deployed shop's operations, as a shopper of its own."""
+    """Return what weighs the deployed shop's operations beside earlier ones, as a shopper of its own."""
 
     async def stocked() -> Goods:
         async with open_shop(shop) as opened:
@@ -129,6 +130,7 @@ def weighing_of(shop: Workshop) -> Weighing:
         DockerNodeEngine(shop.docker),
         NAMESPACE,
         _forwarding(shop).to_pod,
+        Beside(shop.api(), shop.ledger, NAMESPACE).pod,
         bearer=lambda: asyncio.run(_tokens(shop, [OF_WEIGHING]))[OF_WEIGHING],
         goods=lambda: asyncio.run(stocked()),
     )

@@ -1,4 +1,4 @@
-"""`rehearsal weigh`: what operations cost in CPU time, beside what is committed; and committing it anew."""
+"""`rehearsal weigh`: what operations cost in CPU time now, beside what they did before a change."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="Commit what is measured: weights.toml is written anew.")
 @click.option(
-    "--weights",
+    "--write", is_flag=True, help="Remember what is deployed now: what comes after it is compared with it."
+)
+@click.option(
+    "--before",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Compare with this file, or write it, instead of weights.toml: before and after a change.",
+    help="The file in which it is remembered; without it one of this machine.",
 )
 @json_option
 def weigh(write: bool, file: Path | None, as_json: bool) -> int:
-    """Measure the CPU time of operations of the deployed shop, which nobody else may use meanwhile.
+    """Measure the CPU time of operations of the deployed shop, beside pods of what was deployed before.
 
-    1 when one costs more than is committed, 4 when it could not be told.
+    Nobody else may use the shop meanwhile. 1 when one costs more, 4 when it could not be told.
     """
-    if file is not None and not write and not file.exists():
-        raise click.BadParameter(f"{file} is not there; --write makes it", param_hint="--weights")
     with workshop("weigh") as shop:
-        from rehearsal.cli.judging_assembly import weighing_of
+        from rehearsal.cli.e2e_assembly import undo_what_was_left
+        from rehearsal.cli.judging_assembly import NAMESPACE, weighing_of
         from rehearsal.core.locking import exclusive
-        from rehearsal.load.weighing import weights
-        from rehearsal.load.weighing.judging import judge, to_commit, until_clear
-        from rehearsal.stages.run_folder import machine
+        from rehearsal.load.weighing import baseline
+        from rehearsal.load.weighing.judging import enough, judge
 
         shop.require_deployed()
-        path = file or shop.paths.root / weights.FILE_NAME
-        committed = weights.load(path)
+        path = file or shop.paths.state / baseline.FILE_NAME
+        if write:
+            path.write_text(baseline.dumps(baseline.deployed(shop.api(), NAMESPACE)), encoding="utf-8")
+            return ExitCode.PASS
+        before = baseline.load(path)
         folder = shop.paths.logs / "weighing"
         folder.mkdir(parents=True, exist_ok=True)
-        enough = (lambda operation, ratios: False) if write else until_clear(committed)
         with exclusive(shop.paths.locks / "e2e.lock", purpose="weigh", emit=shop.emit):
-            measured = weighing_of(shop)(folder, enough, lambda text: click.echo(text, err=True))
-        checks = [judge(one, committed, ()) for one in measured]
+            undo_what_was_left(shop)
+            measured = weighing_of(shop)(before, folder, enough, lambda text: click.echo(text, err=True))
+        checks = [judge(one, ()) for one in measured]
         verdict = combine(one.verdict for one in checks)
         if as_json:
             click.echo(json.dumps({"verdict": verdict, "checks": [asdict(one) for one in checks]}, indent=2))
         else:
             _print(measured, checks)
-        if not write:
-            return exit_code_of(verdict)
-        path.write_text(weights.dumps(to_commit(measured), machine()), encoding="utf-8")
-        return ExitCode.PASS
+        return exit_code_of(verdict)
 
 
 def _print(measured: Sequence[Measured], checks: Sequence[Check]) -> None:

@@ -165,18 +165,18 @@ class Rehearsing:
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """`rehearsal weigh`: CPU time of the copy's operations, against the checkout's in this session."""
+    """`rehearsal weigh`: CPU time of the copy's operations, beside pods of the checkout's."""
 
     deployment: Deployment
     cost: Cost = Cost.CLUSTER
 
     @property
-    def _weights(self) -> Path:
-        return self.deployment.folder / "weights.toml"
+    def _before(self) -> Path:
+        return self.deployment.folder / "weighed-before.json"
 
     def look(self, root: Path) -> Seen:
-        """Weigh the checkout once, then the copy."""
-        if not self._weights.exists():
+        """Deploy and remember the checkout once, then weigh the copy."""
+        if not self._before.exists():
             self.deployment.put_back()
             self.deployment.deploy(self.deployment.origin)
             written = self._weigh(self.deployment.origin, "--write")
@@ -193,12 +193,12 @@ class Weighing:
         return seen_of(ended.returncode, _json(ended.output)["checks"])
 
     def put_back(self) -> None:
-        """Deploy the checkout again, if a copy was; its weights are of this session alone."""
-        self._weights.unlink(missing_ok=True)
+        """Deploy the checkout again, if a copy was; what was remembered is of this session alone."""
+        self._before.unlink(missing_ok=True)
         self.deployment.put_back()
 
     def _weigh(self, root: Path, *more: str) -> Completed:
-        arguments = ("weigh", "--json", "--weights", str(self._weights), *more)
+        arguments = ("weigh", "--json", "--before", str(self._before), *more)
         # All of its output: with a log only the end would be kept.
         ended = rehearsal(root, *arguments, timeout_seconds=_RUN_SECONDS)
         with (self.deployment.folder / "weigh.log").open("a", encoding="utf-8") as log:

@@ -17,6 +17,6 @@ NEW_PODS = CheckKind("load.new_pods", "New pods take their part of the traffic",
 SLO = CheckKind("load.slo", "What is promised of orders holds while it scales", Severity.HIGH)
 DOWN = CheckKind("load.down", "The HPA gives back what is not needed any more", Severity.MEDIUM)
 # Of `rehearsal weigh` alone: no stage of a run makes it.
-CPU = CheckKind("load.cpu", "A request costs no more CPU time than is committed", Severity.MEDIUM)
+CPU = CheckKind("load.cpu", "A request costs no more CPU time than before", Severity.MEDIUM)
 OF_A_STEP = (SCALED, FORMULA, NEW_PODS, SLO, DOWN)
 CHECKS = (OFFERED, ACCEPTED, LATENCY, ENDS, GENERATOR, *OF_A_STEP)

@@ -1,4 +1,4 @@
-"""Batches there and back: what drifts, and what an idle pod uses, is not in the ratio."""
+"""Two pods, asked in turn: what drifts, and what an idle pod uses, is not in the ratio."""
 
 from __future__ import annotations
 
@@ -8,134 +8,138 @@ from dataclasses import dataclass, field
 import pytest
 from rehearsal.cluster.usage import PodOnNode
 from rehearsal.load.weighing.judging import MOST_PAIRS, Measured
-from rehearsal.load.weighing.measuring import MOST_IDLE, Scale, TroubleError, VoidError
-from rehearsal.load.weighing.operations import REFERENCE_PATH, Operation, of
+from rehearsal.load.weighing.measuring import MOST_IDLE, Scale, Side, TroubleError, VoidError
+from rehearsal.load.weighing.operations import Operation, of
 
 GET, LIST, PLACE = of("order-service")
-ASKED = PodOnNode("order-a", "node", "a", "")
-OTHER = PodOnNode("order-b", "node", "b", "")
-_BARE_NANOSECONDS = 100_000.0
-_COSTS = {GET.key: 9.0, LIST.key: 12.0, PLACE.key: 40.0}
+BEFORE = PodOnNode("order-before", "node", "b", "")
+AFTER = PodOnNode("order-a", "node", "a", "")
+OTHER = PodOnNode("order-o", "node", "o", "")
+_NANOSECONDS = 1_000_000.0  # a request, before
+_MORE = {GET.key: 1.0, LIST.key: 1.3, PLACE.key: 1.2}  # what it costs now, times that
 _SECONDS_A_REQUEST = 0.002
 _ELSEWHERE = 0.5  # of an order's work is in another pod
 
 
 @dataclass
-class FakePods:
+class Machine:
     """Pods whose counters move as they are told."""
 
     idle: float = 0.0
     now: float = 0.0
     speed: Callable[[float], float] = lambda now: 1.0
-    trouble: Callable[[Operation], str] = lambda operation: ""
+    trouble: Callable[[Operation, PodOnNode], str] = lambda operation, pod: ""
     gone: Callable[[Sequence[PodOnNode]], bool] = lambda pods: False
     still: bool = False
-    nanoseconds: dict[str, float] = field(default_factory=lambda: {"order-a": 0.0, "order-b": 0.0})
+    nanoseconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys("abo", 0.0))
     asked: list[str] = field(default_factory=list)
 
+
+@dataclass
+class FakePods:
+    """The pods as somebody sees them who asks one of them."""
+
+    machine: Machine
+    pod: PodOnNode
+
     def counted(self, operation: Operation) -> Sequence[PodOnNode]:
-        """Return both pods for orders."""
-        return (ASKED, OTHER) if operation.places_orders else (ASKED,)
+        """Return all pods for orders."""
+        return (BEFORE, AFTER, OTHER) if operation.places_orders else (self.pod,)
 
     def used(self, pods: Sequence[PodOnNode]) -> int:
         """Return what was used, by idling as well."""
-        if self.gone(pods):
-            raise VoidError("order-b has ended")
-        return 0 if self.still else int(sum(self.nanoseconds[one.name] for one in pods))
+        machine = self.machine
+        if machine.gone(pods):
+            raise VoidError("order-o has ended")
+        return 0 if machine.still else int(sum(machine.nanoseconds[one.container_id] for one in pods))
 
     def ask(self, operation: Operation) -> None:
         """Use what the operation costs."""
-        if said := self.trouble(operation):
+        machine = self.machine
+        if said := machine.trouble(operation, self.pod):
             raise TroubleError(said)
-        self.asked.append(operation.path if operation.path == REFERENCE_PATH else operation.key)
-        weight = _COSTS.get(operation.key, 1.0)
-        cost = operation.times * weight * _BARE_NANOSECONDS * self.speed(self.now)
+        machine.asked.append(f"{self.pod.name} {operation.key}")
+        more = _MORE[operation.key] if self.pod is AFTER else 1.0
+        cost = operation.times * more * _NANOSECONDS * machine.speed(machine.now)
         elsewhere = _ELSEWHERE if operation.places_orders else 0.0
-        self.nanoseconds["order-a"] += cost * (1 - elsewhere)
-        self.nanoseconds["order-b"] += cost * elsewhere
+        machine.nanoseconds[self.pod.container_id] += cost * (1 - elsewhere)
+        machine.nanoseconds["o"] += cost * elsewhere
         seconds = operation.times * _SECONDS_A_REQUEST
-        self.now += seconds
-        for name in self.nanoseconds:
-            self.nanoseconds[name] += self.idle * seconds * 1e9
+        machine.now += seconds
+        for name in machine.nanoseconds:
+            machine.nanoseconds[name] += machine.idle * seconds * 1e9
 
 
 def _weigh(
-    pods: FakePods, pairs: int = 10, operations: Sequence[Operation] = (GET, LIST, PLACE)
+    machine: Machine, pairs: int = 10, operations: Sequence[Operation] = (GET, LIST, PLACE)
 ) -> list[Measured]:
-    scale = Scale(pods, pods.idle, lambda: pods.now)
-    return scale.weigh(operations, lambda operation, ratios: len(ratios) >= pairs)
+    before, after = [Side(FakePods(machine, pod), machine.idle) for pod in (BEFORE, AFTER)]
+    scale = Scale(before, after, lambda: machine.now)
+    return scale.weigh(operations, lambda ratios: len(ratios) >= pairs)
 
 
 def _ratios(measured: Sequence[Measured]) -> list[float]:
     return [round(sum(one.ratios) / len(one.ratios), 2) for one in measured]
 
 
-def test_ratios_are_the_operations_costs() -> None:
-    assert _ratios(_weigh(FakePods())) == [9.0, 12.0, 40.0]
+def test_ratios_are_how_much_more_the_operations_cost() -> None:
+    assert _ratios(_weigh(Machine())) == [1.0, 1.3, 1.2]
 
 
 def test_what_an_idle_pod_uses_is_taken_off_for_each_pod_that_is_counted() -> None:
-    assert _ratios(_weigh(FakePods(idle=0.02))) == [9.0, 12.0, 40.0]
+    assert _ratios(_weigh(Machine(idle=0.02))) == [1.0, 1.3, 1.2]
 
 
 def test_a_machine_that_slows_down_all_the_time_changes_nothing_much() -> None:
-    found = _ratios(_weigh(FakePods(speed=lambda now: 1 + now / 10)))
-    assert found == pytest.approx([9.0, 12.0, 40.0], rel=0.03)
+    found = _ratios(_weigh(Machine(speed=lambda now: 1 + now / 10)))
+    assert found == pytest.approx([1.0, 1.3, 1.2], rel=0.03)
 
 
-def test_milliseconds_are_those_of_one_request() -> None:
-    assert _weigh(FakePods())[0].milliseconds == pytest.approx(0.9)
+def test_milliseconds_are_those_of_one_request_now() -> None:
+    assert _weigh(Machine())[1].milliseconds == pytest.approx(1.3)
 
 
-def test_batches_go_there_and_back_between_bare_ones() -> None:
-    pods = FakePods()
-    _weigh(pods, pairs=2, operations=(GET, LIST))
-    warm_up = [GET.key, LIST.key, REFERENCE_PATH]
-    turns = [GET.key, LIST.key, REFERENCE_PATH, LIST.key, GET.key, REFERENCE_PATH]
-    assert pods.asked == [*warm_up, REFERENCE_PATH, *turns]
+def test_pods_are_asked_in_turn_there_and_back_after_a_warm_up() -> None:
+    machine = Machine()
+    _weigh(machine, pairs=2, operations=[GET])
+    before, after = f"order-before {GET.key}", f"order-a {GET.key}"
+    assert machine.asked == [*[before, after] * 3, before, after, after, before]
 
 
 def test_measuring_ends_with_the_most_pairs() -> None:
-    (found,) = _weigh(FakePods(), pairs=1000, operations=[GET])
+    (found,) = _weigh(Machine(), pairs=1000, operations=[GET])
     assert len(found.ratios) == MOST_PAIRS
 
 
-def test_request_that_failed_is_the_trouble_of_its_operation_alone() -> None:
-    pods = FakePods(trouble=lambda one: "was answered 503" if one is LIST else "")
-    found = _weigh(pods)
+@pytest.mark.parametrize("pod", [BEFORE, AFTER], ids=["before", "after"])
+def test_request_that_failed_is_the_trouble_of_its_operation_alone(pod: PodOnNode) -> None:
+    def fails(operation: Operation, asked: PodOnNode) -> str:
+        return "was answered 503" if operation is LIST and asked is pod else ""
+
+    found = _weigh(Machine(trouble=fails))
     assert [one.trouble for one in found] == ["", "was answered 503", ""]
     assert [len(one.ratios) for one in found] == [10, 0, 10]
 
 
-def test_bare_operation_that_failed_is_everybodys_trouble() -> None:
-    pods = FakePods(trouble=lambda one: "was answered 503" if one.path == REFERENCE_PATH else "")
-    assert {one.trouble for one in _weigh(pods)} == {"was answered 503"}
-
-
 def test_counter_that_does_not_move_is_trouble() -> None:
-    (found,) = _weigh(FakePods(still=True), operations=[GET])
+    (found,) = _weigh(Machine(still=True), operations=[GET])
     assert "did not move" in found.trouble
 
 
 def test_pods_that_were_busy_before_anybody_asked_are_trouble() -> None:
-    pods = FakePods(idle=2 * MOST_IDLE)
-    found = _weigh(pods)
+    machine = Machine(idle=2 * MOST_IDLE)
+    found = _weigh(machine)
     assert {one.trouble for one in found} == {"a pod that nobody asked used 60 m of CPU: another load ran"}
-    assert pods.asked == []
+    assert machine.asked == []
 
 
-def test_batch_that_was_cut_off_by_a_pod_s_end_is_left_out() -> None:
+def test_pair_that_was_cut_off_by_a_pod_s_end_is_left_out() -> None:
     calls = iter(range(1000))
-    pods = FakePods(gone=lambda some: OTHER in some and next(calls) == 3)
-    (found,) = _weigh(pods, operations=[PLACE])
+    machine = Machine(gone=lambda some: OTHER in some and next(calls) == 3)
+    (found,) = _weigh(machine, operations=[PLACE])
     assert (found.trouble, len(found.ratios)) == ("", 10)
 
 
 def test_pod_that_is_gone_for_good_is_trouble() -> None:
-    (found,) = _weigh(FakePods(gone=lambda some: OTHER in some), operations=[PLACE])
-    assert (found.trouble, found.ratios) == ("order-b has ended", ())
-
-
-def test_asked_pod_that_is_gone_is_everybodys_trouble() -> None:
-    found = _weigh(FakePods(gone=lambda some: True))
-    assert {one.trouble for one in found} == {"order-b has ended"}
+    (found,) = _weigh(Machine(gone=lambda some: OTHER in some), operations=[PLACE])
+    assert (found.trouble, found.ratios) == ("order-o has ended", ())

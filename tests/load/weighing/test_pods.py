@@ -13,7 +13,7 @@ from rehearsal.cluster.usage import Ask, Counters, PodOnNode
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.load.weighing.goods import filled_cart
 from rehearsal.load.weighing.measuring import TroubleError, VoidError
-from rehearsal.load.weighing.operations import Goods, of, reference
+from rehearsal.load.weighing.operations import Goods, of
 from rehearsal.load.weighing.pods import AskedPods
 
 GET, _, PLACE = of("order-service")
@@ -74,12 +74,6 @@ def test_batch_is_as_many_requests_as_it_says() -> None:
     service = Service()
     _pods(service).ask(GET)
     assert service.asked == ["GET /api/orders/o-1"] * GET.times
-
-
-def test_bare_operation_is_asked_more_often() -> None:
-    service = Service()
-    _pods(service).ask(reference("order-service"))
-    assert len(service.asked) > GET.times
 
 
 def test_orders_are_of_what_is_sold_out_and_followed_to_their_end() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from rehearsal.cluster.usage import PodOnNode
 from rehearsal.core.errors import EnvironmentNotReadyError
+from rehearsal.load.weighing import operations
+from rehearsal.load.weighing.baseline import Baseline
 from rehearsal.load.weighing.measuring import MOST_IDLE
-from rehearsal.load.weighing.operations import OPERATIONS, REFERENCE_PATH, Goods
+from rehearsal.load.weighing.operations import OPERATIONS, SERVICES, Goods
 from rehearsal.load.weighing.session import RECORDS, Weighing
 
 from tests.servers import running
@@ -23,8 +27,9 @@ from tests.servers import running
 pytestmark = pytest.mark.enable_socket
 
 GOODS = Goods("p-1", "sold-out-1", "o-1", "y-1")
-_COST_NANOSECONDS = {REFERENCE_PATH: 1_000_000, "/api/orders/o-1": 5_000_000}
-_USUAL_NANOSECONDS = 3_000_000
+BEFORE = Baseline(images={service: f"{service}:before" for service in SERVICES})
+_NANOSECONDS = 3_000_000
+_NOW_NANOSECONDS = {"/api/orders/o-1": 5_000_000}  # what one request costs otherwise than before
 
 
 class Shop:
@@ -36,6 +41,16 @@ class Shop:
         self.orders: list[str] = []
         self.lock = threading.Lock()
         self.idles_since: float | None = None  # from then on every pod uses half a core by itself
+        self.earlier_pods: dict[str, str] = {}  # their images
+        self.said: list[str] = []
+
+    @contextmanager
+    def earlier(self, service: str, image: str) -> Iterator[PodOnNode]:
+        """Have a pod of an earlier image for a while."""
+        name = f"{service}-before"
+        self.earlier_pods[name] = image
+        yield PodOnNode(name, "node", name, "")
+        self.said.append(f"{name} is taken away")
 
     @contextmanager
     def way(self, pod: str, log: Path) -> Iterator[str]:
@@ -57,7 +72,8 @@ class Shop:
                 self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 path = urlsplit(self.path).path
                 shop.tokens.add(self.headers["Authorization"])
-                shop.used[pod] = shop.used.get(pod, 0) + _COST_NANOSECONDS.get(path, _USUAL_NANOSECONDS)
+                cost = _NANOSECONDS if pod in shop.earlier_pods else _NOW_NANOSECONDS.get(path, _NANOSECONDS)
+                shop.used[pod] = shop.used.get(pod, 0) + cost
                 if self.command == "POST":
                     shop.orders.append(f"order-{len(shop.orders)}")
                 items = [{"order_id": one, "state": "REJECTED"} for one in shop.orders]
@@ -83,14 +99,18 @@ class Shop:
             yield f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> Mapping[str, Any] | None:
-        """Answer with the one pod that each service has."""
-        name = path.rpartition("app%3D")[2] + "-a"
+        """Answer with the one pod that each service has, and with the earlier one."""
+        service = path.rpartition("app%3D")[2]
+        earlier = [one for one in self.earlier_pods if one == f"{service}-before"]
+        return {"items": [self._pod(name) for name in (*earlier, f"{service}-a")]}
+
+    def _pod(self, name: str) -> Mapping[str, Any]:
         status = {
             "startTime": "2026-01-01T00:00:00Z",
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [{"containerID": f"containerd://{name}"}],
         }
-        return {"items": [{"metadata": {"name": name}, "spec": {"nodeName": "node"}, "status": status}]}
+        return {"metadata": {"name": name}, "spec": {"nodeName": "node"}, "status": status}
 
     def execute(self, container: str, argv: list[str]) -> str:
         """Find a counter."""
@@ -114,38 +134,61 @@ def shop() -> Shop:
 
 
 def _weighing(shop: Shop) -> Weighing:
-    return Weighing(shop, shop, "shop", shop.way, lambda: "token", lambda: GOODS, idle_seconds=0.05)
+    return Weighing(
+        shop,
+        shop,
+        "shop",
+        shop.way,
+        shop.earlier,
+        lambda: "token",
+        lambda: GOODS,
+        idle_seconds=0.05,
+        settled_seconds=0.1,
+    )
 
 
-def _two_pairs(operation: object, ratios: object) -> bool:
-    assert isinstance(ratios, list)
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep batches small: nothing scatters here."""
+    small = tuple(replace(one, times=3) for one in OPERATIONS)
+    monkeypatch.setattr(operations, "OPERATIONS", small)
+
+
+def _two_pairs(ratios: Sequence[float]) -> bool:
     return len(ratios) >= 2
 
 
 def test_every_operation_is_weighed_and_written_down(shop: Shop, tmp_path: Path) -> None:
     said: list[str] = []
-    found = _weighing(shop)(tmp_path, _two_pairs, said.append)
+    found = _weighing(shop)(BEFORE, tmp_path, _two_pairs, said.append)
 
-    assert [one.operation for one in found] == list(OPERATIONS)
-    assert found[0].ratios == (5.0, 5.0)
+    assert [one.operation.name for one in found] == [one.name for one in OPERATIONS]
+    assert [round(ratio, 3) for ratio in found[0].ratios] == [1.667, 1.667]
+    assert found[1].ratios == (1.0, 1.0)
+    assert shop.earlier_pods["cart-service-before"] == "cart-service:before"
     assert "cart-service" in said
     records = [json.loads(line) for line in (tmp_path / RECORDS).read_text("utf-8").splitlines()]
     assert [(one["operation"], one["trouble"]) for one in records] == [(one.name, "") for one in OPERATIONS]
 
 
 def test_it_asks_as_the_user_whose_token_it_was_given(shop: Shop, tmp_path: Path) -> None:
-    _weighing(shop)(tmp_path, _two_pairs, lambda text: None)
+    _weighing(shop)(BEFORE, tmp_path, _two_pairs, lambda text: None)
     assert shop.tokens == {"Bearer token"}
 
 
 def test_pods_that_were_busy_afterwards_are_doubted(shop: Shop, tmp_path: Path) -> None:
-    def say(text: str) -> None:
-        if text == "looking at them again":
-            shop.idles_since = time.monotonic()
+    def busy_when_enough(ratios: Sequence[float]) -> bool:
+        shop.idles_since = shop.idles_since or (time.monotonic() if len(ratios) >= 2 else None)
+        return len(ratios) >= 2
 
-    found = _weighing(shop)(tmp_path, _two_pairs, say)
+    found = _weighing(shop)(BEFORE, tmp_path, busy_when_enough, lambda text: None)
     assert all("another load ran" in one.trouble for one in found)
     assert MOST_IDLE < 0.5
+
+
+def test_each_earlier_pod_is_taken_away_before_the_next_comes(shop: Shop, tmp_path: Path) -> None:
+    _weighing(shop)(BEFORE, tmp_path, _two_pairs, shop.said.append)
+    assert shop.said[:3] == ["order-service", "order-service-before is taken away", "product-service"]
 
 
 def test_service_without_a_ready_pod_cannot_be_weighed(
@@ -153,4 +196,4 @@ def test_service_without_a_ready_pod_cannot_be_weighed(
 ) -> None:
     monkeypatch.setattr(shop, "get", lambda path: {"items": []})
     with pytest.raises(EnvironmentNotReadyError, match="no pod of order-service is ready"):
-        _weighing(shop)(tmp_path, _two_pairs, lambda text: None)
+        _weighing(shop)(BEFORE, tmp_path, _two_pairs, lambda text: None)

@@ -1,7 +1,7 @@
-"""Whether an operation costs more CPU time than is committed. Pure.
+"""Whether an operation costs more CPU time than before. Pure.
 
-Each pair is the operation's CPU time for one request over the bare one's, measured one after the other in the
-same pod. What is judged is the median of the pairs' logarithms over the committed weight, by a bootstrap
+Each pair is an operation's CPU time for one request over that of the same operation before, measured one
+right after the other in two pods. What is judged is the median of the pairs' logarithms, by a bootstrap
 interval (Efron 1979): a regression only if all of it is above the bound, none only if all of it is below, and
 in between nobody knows.
 """
@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from statistics import median
 from typing import Final
 
 from rehearsal.core.checks import Check
-from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.load.checks import CPU
 from rehearsal.load.weighing.operations import Operation
-from rehearsal.load.weighing.weights import FILE_NAME, RENEW, Weights
 
 # Half of the 30 % that must be found: what is found is far from what is let through.
 MOST_MORE: Final = 0.15
@@ -42,8 +40,8 @@ class Measured:
     """What was measured of an operation."""
 
     operation: Operation
-    ratios: tuple[float, ...] = ()  # one for each pair: its CPU time over the bare operation's
-    milliseconds: float = 0.0  # of CPU for one request, the median; for readers, nothing is judged by it
+    ratios: tuple[float, ...] = ()  # one for each pair: its CPU time now over that before
+    milliseconds: float = 0.0  # of CPU for one request now, the median; nothing is judged by it
     trouble: str = ""  # why nothing can be said
 
 
@@ -57,7 +55,7 @@ class Finding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An operation's cost over the committed one, with its interval; 1.0 is what is committed."""
+    """An operation's cost over that before, with its interval."""
 
     middle: float
     low: float
@@ -74,12 +72,12 @@ class Estimate:
         return Finding.NO_MORE if self.high < 1 + MOST_MORE else Finding.UNCLEAR
 
     def __str__(self) -> str:
-        return f"{self.middle:.2f} times the committed cost ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.middle:.2f} times what it was ({self.low:.2f} to {self.high:.2f})"
 
 
-def estimate(ratios: Sequence[float], weight: float) -> Estimate:
-    """Return what pairs say of an operation of a committed weight."""
-    logs = [math.log(one / weight) for one in ratios]
+def estimate(ratios: Sequence[float]) -> Estimate:
+    """Return what pairs say of an operation."""
+    logs = [math.log(one) for one in ratios]
     middle = median(logs)
     # The same pairs always come to the same interval.
     draw = random.Random(len(logs))  # noqa: S311 - a resampling, no secret
@@ -89,76 +87,38 @@ def estimate(ratios: Sequence[float], weight: float) -> Estimate:
     return Estimate(math.exp(middle), math.exp(low), math.exp(high), scatter)
 
 
-def until_clear(weights: Weights) -> Callable[[Operation, Sequence[float]], bool]:
-    """Return what says whether more pairs would change nothing; without a weight they never would."""
-
-    def enough(operation: Operation, ratios: Sequence[float]) -> bool:
-        weight = weights.of(operation.service, operation.key)
-        if weight is None or len(ratios) < LEAST_PAIRS:
-            return weight is None
-        return estimate(ratios, weight).finding is not Finding.UNCLEAR
-
-    return enough
+def enough(ratios: Sequence[float]) -> bool:
+    """Return whether more pairs would change nothing."""
+    return len(ratios) >= LEAST_PAIRS and estimate(ratios).finding is not Finding.UNCLEAR
 
 
-def to_commit(measured: Sequence[Measured]) -> Mapping[str, Mapping[str, float]]:
-    """Return the weights of what was measured, by service and operation.
-
-    Raises EnvironmentNotReadyError when one of them was not, or scatters too much.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for one in measured:
-        weight = median(one.ratios) if one.ratios else 0.0
-        why = one.trouble or ("" if len(one.ratios) >= LEAST_PAIRS else f"only {len(one.ratios)} pairs")
-        if not why and (scatter := estimate(one.ratios, weight).scatter) > MOST_SCATTER:
-            why = f"its pairs scatter by {100 * scatter:.0f} %"
-        if why:
-            raise EnvironmentNotReadyError(
-                "NOT_TO_BE_COMMITTED",
-                f"{one.operation.name} was not measured well enough: {why}",
-                hint=f"`{RENEW}` again, with nothing else on the machine and on the cluster.",
-            )
-        found.setdefault(one.operation.service, {})[one.operation.key] = weight
-    return found
-
-
-def judge(measured: Measured, weights: Weights, evidence: tuple[str, ...]) -> Check:
+def judge(measured: Measured, evidence: tuple[str, ...]) -> Check:
     """Return the check of one operation."""
-    operation = measured.operation
-    weight = weights.of(operation.service, operation.key)
+    name, pairs = measured.operation.name, len(measured.ratios)
     if measured.trouble:
-        return CPU.invalid(operation.name, measured.trouble)
-    if weight is None:
-        return CPU.invalid(operation.name, f"{FILE_NAME} has no weight of it; `{RENEW}` measures it")
-    if len(measured.ratios) < LEAST_PAIRS:
-        return CPU.invalid(
-            operation.name, f"{len(measured.ratios)} pairs are too few; {LEAST_PAIRS} are needed"
-        )
-    return _compared(measured, weight, evidence)
-
-
-def _compared(measured: Measured, weight: float, evidence: tuple[str, ...]) -> Check:
-    found, name = estimate(measured.ratios, weight), measured.operation.name
-    expected = f"at most {1 + MOST_MORE:.2f} times {weight:.1f} bare requests"
+        return CPU.invalid(name, measured.trouble)
+    if pairs < LEAST_PAIRS:
+        return CPU.invalid(name, f"{pairs} pairs are too few; {LEAST_PAIRS} are needed")
+    found = estimate(measured.ratios)
+    expected = f"at most {1 + MOST_MORE:.2f} times what it was before"
     observed = (
         f"{found}, {measured.milliseconds:.2f} ms of CPU a request; "
-        f"{len(measured.ratios)} pairs that scatter by {100 * found.scatter:.0f} %"
+        f"{pairs} pairs that scatter by {100 * found.scatter:.0f} %"
     )
     match found.finding:
         case Finding.MORE:
             return CPU.failed(
                 name,
-                f"a request costs {100 * (found.middle - 1):.0f} % more CPU time than is committed",
+                f"a request costs {100 * (found.middle - 1):.0f} % more CPU time than before",
                 expected=expected,
                 observed=observed,
                 evidence=evidence,
                 reproduce="rehearsal weigh",
-                source=FILE_NAME,
             )
         case Finding.NO_MORE:
             return CPU.passed(
-                name, f"a request costs {found.middle:.2f} times what is committed", observed=observed
+                name, f"a request costs {found.middle:.2f} times what it did", observed=observed
             )
         case Finding.UNCLEAR:
-            why = f"{len(measured.ratios)} pairs could not tell whether it costs more than is committed"
+            why = f"{pairs} pairs could not tell whether it costs more than before"
             return CPU.invalid(name, why, expected=expected, observed=observed)

@@ -1,4 +1,4 @@
-"""What is weighed: operations that can be repeated, each against a bare one of the same pod.
+"""What is weighed: operations that can be repeated.
 
 The gateway is not among the services: it asks others for everything, and limits how often it is asked.
 """
@@ -48,16 +48,8 @@ class Operation:
         return f"{self.path}{query}".format_map(ids)
 
 
-# Passes the same server and the same envelope, and nothing else: no route, no token, no store.
-REFERENCE_PATH: Final = "/actuator/health/liveness"
-_REFERENCES: Final = 150  # take about as long as a batch of an operation
-_READS: Final = 40
+_READS: Final = 100  # an eighth of a second of CPU: what a pod does besides is little of it
 _ORDERS: Final = 24  # what waits for their end costs two reads: a fortieth of what they do
-
-
-def reference(service: str) -> Operation:
-    """Return the bare operation of a service."""
-    return Operation(service, "GET", REFERENCE_PATH, _REFERENCES)
 
 
 # Pages are of five: so many there are on a new cluster, too.

@@ -1,4 +1,4 @@
-"""Weighing all services, one after the other, at one pod each; what was measured is written down.
+"""Weighing all services, one after the other, each at a pod of its earlier image and one of those there now.
 
 One shopper asks, whose orders nobody audits. Nothing is judged here.
 """
@@ -6,8 +6,8 @@ One shopper asks, whose orders nobody audits. Nothing is judged here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,16 @@ from rehearsal.cluster.usage import (
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.waiting import NotYet, wait_until
 from rehearsal.load.weighing import operations
+from rehearsal.load.weighing.baseline import Baseline
 from rehearsal.load.weighing.goods import filled_cart
 from rehearsal.load.weighing.judging import Measured
-from rehearsal.load.weighing.measuring import MOST_IDLE, Enough, Scale
+from rehearsal.load.weighing.measuring import MOST_IDLE, Enough, Scale, Side
 from rehearsal.load.weighing.operations import Goods
 from rehearsal.load.weighing.pods import AskedPods, client
 
 RECORDS: Final = "weighed.ndjson"
 _IDLE_SECONDS: Final = 2.0  # has two heartbeats in it
+_SETTLED_SECONDS: Final = 60.0  # in which a pod that has just started comes to rest
 _NANOSECONDS: Final = 1e9
 _CART: Final = "cart-service"
 
@@ -48,56 +50,90 @@ class Weighing:
     nodes: Nodes
     namespace: str
     way: Callable[[str, Path], AbstractContextManager[str]]  # to a pod; the file is its log
+    earlier: Callable[[str, str], AbstractContextManager[PodOnNode]]  # a pod of a service by its image
     bearer: Callable[[], str]  # a fresh token of the shopper's
     goods: Callable[[], Goods]
     idle_seconds: float = _IDLE_SECONDS
+    settled_seconds: float = _SETTLED_SECONDS
 
-    def __call__(self, folder: Path, enough: Enough, say: Callable[[str], None]) -> list[Measured]:
-        """Weigh every operation; what was measured is in `folder`, too.
+    def __call__(
+        self, baseline: Baseline, folder: Path, enough: Enough, say: Callable[[str], None]
+    ) -> list[Measured]:
+        """Weigh every operation against the baseline's images; what was measured is in `folder`, too.
 
-        Raises EnvironmentNotReadyError when there is nothing to ask, or nobody to be asked.
+        Raises EnvironmentNotReadyError when there is nothing to ask, or nobody to be asked, and
+        WaitTimeoutError when no pod of an earlier image becomes ready.
         """
         goods = self.goods()
+        measured: list[Measured] = []
         with reading(self.nodes) as counters:
-            asked = {service: self._ready(service)[0] for service in operations.SERVICES}
-            say("looking at pods that nobody asks")
-            idle = _idle(counters, asked, self.idle_seconds)
-            measured: list[Measured] = []
-            for service, pod in asked.items():
+            for service in operations.SERVICES:
                 say(service)
-                ready = partial(self._ready, service)
-                with self._client(pod, goods, folder) as http:
-                    scale = Scale(AskedPods(http, goods, counters, pod, ready), idle[service])
-                    measured += scale.weigh(operations.of(service), enough)
-            say("looking at them again")
-            measured = list(_doubted(measured, _idle(counters, asked, self.idle_seconds)))
+                with self.earlier(service, baseline.images[service]) as before:
+                    measured += self._service(service, before, goods, counters, folder, enough)
         (folder / RECORDS).write_text("".join(_records(measured)), encoding="utf-8")
         return measured
+
+    def _service(
+        self,
+        service: str,
+        before: PodOnNode,
+        goods: Goods,
+        counters: Counters,
+        folder: Path,
+        enough: Enough,
+    ) -> list[Measured]:
+        ready = partial(self._ready, service)
+        # The oldest of those now: the last that an autoscaler would take away.
+        after = next((one for one in ready() if one.name != before.name), None)
+        if after is None:
+            raise _nobody(self.namespace, service)
+        both = (before, after)
+        idle = _settled(counters, both, self.idle_seconds, self.settled_seconds)
+        with self._client(before, goods, folder) as old, self._client(after, goods, folder) as new:
+            scale = Scale(
+                Side(AskedPods(old, goods, counters, before, ready), idle[0]),
+                Side(AskedPods(new, goods, counters, after, ready), idle[1]),
+            )
+            with filled_cart(new, goods) if service == _CART else nullcontext():
+                measured = scale.weigh(operations.of(service), enough)
+        return list(_doubted(measured, max(_idle(counters, both, self.idle_seconds))))
 
     @contextmanager
     def _client(self, pod: PodOnNode, goods: Goods, folder: Path) -> Iterator[httpx.Client]:
         headers = {"Authorization": f"Bearer {self.bearer()}"}
         log = folder / f"weigh-{pod.name}.way.txt"
-        with ExitStack() as stack:
-            http = stack.enter_context(client(stack.enter_context(self.way(pod.name, log)), headers))
-            if pod.name.startswith(_CART):
-                stack.enter_context(filled_cart(http, goods))
+        with self.way(pod.name, log) as url, client(url, headers) as http:
             yield http
 
     def _ready(self, service: str) -> Sequence[PodOnNode]:
         found = ready_pods(self.reader, self.namespace, service)
         if not found:
-            raise EnvironmentNotReadyError(
-                "NO_POD_TO_WEIGH",
-                f"no pod of {service} is ready",
-                hint=f"`kubectl get pods -n {self.namespace}` shows why.",
-            )
+            raise _nobody(self.namespace, service)
         return found
 
 
-def _idle(counters: Counters, asked: Mapping[str, PodOnNode], seconds: float) -> Mapping[str, float]:
-    """Return what each service's pod uses of a core while nobody asks it; one that has ended uses nothing."""
-    began = {service: (monotonic(), _used(counters, pod)) for service, pod in asked.items()}
+def _nobody(namespace: str, service: str) -> EnvironmentNotReadyError:
+    return EnvironmentNotReadyError(
+        "NO_POD_TO_WEIGH",
+        f"no pod of {service} is ready",
+        hint=f"`kubectl get pods -n {namespace}` shows why.",
+    )
+
+
+def _settled(
+    counters: Counters, pods: Sequence[PodOnNode], seconds: float, most_seconds: float
+) -> Sequence[float]:
+    """Return what each pod uses of a core while nobody asks: as soon as that is little, or after a while."""
+    until = monotonic() + most_seconds
+    while max(idle := _idle(counters, pods, seconds)) > MOST_IDLE and monotonic() < until:
+        pass
+    return idle
+
+
+def _idle(counters: Counters, pods: Sequence[PodOnNode], seconds: float) -> Sequence[float]:
+    """Return what each pod uses of a core while nobody asks it; one that has ended uses nothing."""
+    began = [(monotonic(), _used(counters, pod)) for pod in pods]
     until = monotonic() + seconds
 
     def passed() -> bool:
@@ -106,10 +142,10 @@ def _idle(counters: Counters, asked: Mapping[str, PodOnNode], seconds: float) ->
         return True
 
     wait_until("idle pods", passed, timeout_seconds=2 * seconds, hint="Run it again.")
-    return {
-        service: (_used(counters, pod) - began[service][1]) / _NANOSECONDS / (monotonic() - began[service][0])
-        for service, pod in asked.items()
-    }
+    return [
+        (_used(counters, pod) - before) / _NANOSECONDS / (monotonic() - then)
+        for pod, (then, before) in zip(pods, began, strict=True)
+    ]
 
 
 def _used(counters: Counters, pod: PodOnNode) -> int:
@@ -119,12 +155,11 @@ def _used(counters: Counters, pod: PodOnNode) -> int:
         return 0
 
 
-def _doubted(measured: Iterable[Measured], idle: Mapping[str, float]) -> Iterator[Measured]:
+def _doubted(measured: Iterable[Measured], idle: float) -> Iterator[Measured]:
     """Yield what was measured; nothing can be said of a pod that was busy with something else afterwards."""
+    busy = f"its pod used {1000 * idle:.0f} m of CPU when it was not asked any more: another load ran"
     for one in measured:
-        share = idle[one.operation.service]
-        busy = f"its pod used {1000 * share:.0f} m of CPU when it was not asked any more: another load ran"
-        yield replace(one, trouble=one.trouble or (busy if share > MOST_IDLE else ""))
+        yield replace(one, trouble=one.trouble or (busy if idle > MOST_IDLE else ""))
 
 
 def _records(measured: Iterable[Measured]) -> Iterator[str]:
