@@ -121,6 +121,12 @@ def test_good_providers_keep_every_expectation(shop: Shop, tmp_path: Path) -> No
     assert len(found) == len(ALL)
 
 
+def _failed(shop: Shop, tmp_path: Path, fault: str) -> list[str]:
+    """Return what a shop with this fault does not keep."""
+    shop.faults = frozenset({fault})
+    return [one.subject for one in _judge(tmp_path) if one.verdict is Verdict.FAIL]
+
+
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
@@ -139,9 +145,7 @@ def test_good_providers_keep_every_expectation(shop: Shop, tmp_path: Path) -> No
 def test_broken_expectation_is_named_with_consumer_and_provider(
     shop: Shop, tmp_path: Path, fault: str, named: str
 ) -> None:
-    shop.faults = frozenset({fault})
-    failed = [one.subject for one in _judge(tmp_path) if one.verdict is Verdict.FAIL]
-
+    failed = _failed(shop, tmp_path, fault)
     assert any(one.endswith(f"({named})") for one in failed)
     assert all("-service of " in one for one in failed)
     # A hundred products hold 99 that nobody knows; and what takes any key takes any request.
@@ -160,9 +164,7 @@ def test_broken_expectation_is_named_with_consumer_and_provider(
 def test_answer_in_which_there_is_nothing_to_look_at_keeps_no_expectation(
     shop: Shop, tmp_path: Path, fault: str, named: str
 ) -> None:
-    shop.faults = frozenset({fault})
-    failed = [one.subject for one in _judge(tmp_path) if one.verdict is Verdict.FAIL]
-
+    failed = _failed(shop, tmp_path, fault)
     assert any(one.endswith(f"({named})") for one in failed)
 
 

@@ -47,6 +47,7 @@ def weigh(write: bool, file: Path | None, as_json: bool) -> int:
         path = file or shop.paths.state / baseline.FILE_NAME
         if write:
             path.write_text(baseline.dumps(baseline.deployed(shop.api(), NAMESPACE)), encoding="utf-8")
+            click.echo(f"remembered in {path}; deploy the change, then weigh", err=True)
             return ExitCode.PASS
         before = baseline.load(path)
         folder = shop.paths.logs / "weighing"

@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         names = [withdraw(Path.cwd(), withdrawn)] if withdrawn else release(Path.cwd())
     except RehearsalError as error:
-        print(f"error: {error.message}\n  code: {error.code}\n  next: {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"error: {error.message}\n  code: {error.code}\n  next: {error.hint}\n")
         return error.exit_code
     for name in names or ["nothing has changed"]:
         print(name)  # noqa: T201 - a command's output

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal.core import waiting
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
 from rehearsal.load.weighing import beside
 from rehearsal.load.weighing.beside import POD_ENTRY, Beside, remove
+
+from tests.load.weighing.ready import ready_pod
 
 TEMPLATE = {
     "metadata": {"labels": {"app": "order-service", "version": "v1"}, "annotations": {"a": "b"}},
@@ -24,7 +25,7 @@ TEMPLATE = {
         ],
     },
 }
-POD = "/api/v1/namespaces/shop/pods/order-service-before"
+PODS = "/api/v1/namespaces/shop/pods"
 
 
 @dataclass
@@ -41,23 +42,21 @@ class Cluster:
         """Return the Deployment, the pods, or the pod."""
         if "/deployments/" in path:
             return {"metadata": {"namespace": "shop"}, "spec": {"template": TEMPLATE}}
-        if path == POD:
+        if path.startswith(f"{PODS}/"):
             waiting = {"reason": "ErrImagePull", "message": "not found"}
             return {"status": {"containerStatuses": [{"state": {"waiting": waiting}}]}}
-        return {"items": [self._pod("order-a")] + [self._pod("order-service-before")] * self.starts}
-
-    def _pod(self, name: str) -> Mapping[str, Any]:
-        status = {
-            "startTime": "2026-01-01T00:00:00Z",
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"containerID": f"containerd://{name}"}],
-        }
-        return {"metadata": {"name": name}, "spec": {"nodeName": "node"}, "status": status}
+        made = [one["metadata"]["name"] for one in self.applied if self.starts]
+        return {"items": [ready_pod(name) for name in ("order-a", *made)]}
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Note it, with what the ledger says at this time."""
         self.applied.append(manifest)
         self.entries = [one.kind for one in self.ledger.entries()]
+
+    @property
+    def made(self) -> str:
+        """The path of the pod that was made last."""
+        return f"{PODS}/{self.applied[-1]['metadata']['name']}"
 
     def delete(self, path: str) -> None:
         """Note it."""
@@ -76,7 +75,7 @@ def _beside(cluster: Cluster) -> Beside:
 
 def test_it_is_as_the_others_but_for_its_image(cluster: Cluster) -> None:
     with _beside(cluster).pod("order-service", "order:before") as pod:
-        assert pod.name == "order-service-before"
+        assert pod.name.startswith("order-service-before-")
     (manifest,) = cluster.applied
     assert manifest["metadata"]["labels"] == {
         "app": "order-service", "version": "v1", "mambogo.dev/weighed": "before"
@@ -90,14 +89,14 @@ def test_it_stands_in_the_ledger_before_it_is_made_and_goes_with_the_block(clust
     with _beside(cluster).pod("order-service", "order:before"):
         assert cluster.entries == [POD_ENTRY]
         assert cluster.deleted == []
-    assert cluster.deleted == [POD]
+    assert cluster.deleted == [cluster.made]
     assert cluster.ledger.entries() == []
 
 
 def test_what_a_killed_weighing_left_is_undone_by_its_entry(cluster: Cluster) -> None:
-    entry = cluster.ledger.enter(POD_ENTRY, "a pod", namespace="shop", name="order-service-before")
+    entry = cluster.ledger.enter(POD_ENTRY, "a pod", namespace="shop", name="order-service-before-1")
     remove(cluster, entry.arguments)
-    assert cluster.deleted == [POD]
+    assert cluster.deleted == [f"{PODS}/order-service-before-1"]
 
 
 def test_pod_that_does_not_start_says_why_and_goes(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,5 +107,11 @@ def test_pod_that_does_not_start_says_why_and_goes(cluster: Cluster, monkeypatch
         _beside(cluster).pod("order-service", "order:before"),
     ):
         pass
-    assert cluster.deleted == [POD]
-    assert issubclass(waiting.WaitTimeoutError, EnvironmentNotReadyError)
+    assert cluster.deleted == [cluster.made]
+
+
+def test_one_that_is_ending_is_not_taken_for_the_next(cluster: Cluster) -> None:
+    for _ in range(2):
+        with _beside(cluster).pod("order-service", "order:before"):
+            pass
+    assert len({one["metadata"]["name"] for one in cluster.applied}) == 2

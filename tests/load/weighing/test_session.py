@@ -22,6 +22,7 @@ from rehearsal.load.weighing.measuring import MOST_IDLE
 from rehearsal.load.weighing.operations import OPERATIONS, SERVICES, Goods
 from rehearsal.load.weighing.session import RECORDS, Weighing
 
+from tests.load.weighing.ready import ready_pod
 from tests.servers import running
 
 pytestmark = pytest.mark.enable_socket
@@ -102,15 +103,7 @@ class Shop:
         """Answer with the one pod that each service has, and with the earlier one."""
         service = path.rpartition("app%3D")[2]
         earlier = [one for one in self.earlier_pods if one == f"{service}-before"]
-        return {"items": [self._pod(name) for name in (*earlier, f"{service}-a")]}
-
-    def _pod(self, name: str) -> Mapping[str, Any]:
-        status = {
-            "startTime": "2026-01-01T00:00:00Z",
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"containerID": f"containerd://{name}"}],
-        }
-        return {"metadata": {"name": name}, "spec": {"nodeName": "node"}, "status": status}
+        return {"items": [ready_pod(name) for name in (*earlier, f"{service}-a")]}
 
     def execute(self, container: str, argv: list[str]) -> str:
         """Find a counter."""

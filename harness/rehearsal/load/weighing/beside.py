@@ -5,6 +5,7 @@ It stands in the ledger before it is made, so that it does not outlive whoever m
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from rehearsal.load.weighing.baseline import container, deployment
 
 POD_ENTRY: Final = "weighed-pod"
 _LABEL: Final = "mambogo.dev/weighed"
+_NAME_DIGITS: Final = 5
 _READY_SECONDS: Final = 120.0  # an image that the node has no more is pulled
 
 
@@ -44,8 +46,9 @@ class Beside:
     @contextmanager
     def pod(self, service: str, image: str) -> Iterator[PodOnNode]:
         """Yield a ready pod of this image. Raises WaitTimeoutError when it does not become ready."""
-        manifest = pod_of(deployment(self.api, self.namespace, service), service, image)
-        name = manifest["metadata"]["name"]
+        # A name of its own: one that the last weighing took away may be ending for a while yet.
+        name = f"{service}-before-{uuid.uuid4().hex[:_NAME_DIGITS]}"
+        manifest = pod_of(deployment(self.api, self.namespace, service), service, image, name)
         entry = self.ledger.enter(
             POD_ENTRY, f"{name}, a pod of an earlier image", namespace=self.namespace, name=name
         )
@@ -76,12 +79,7 @@ def remove(api: Api, arguments: Mapping[str, str]) -> None:
     api.delete(_path(arguments["namespace"], arguments["name"]))
 
 
-def name_of(service: str) -> str:
-    """Return what the pod of a service is called."""
-    return f"{service}-before"
-
-
-def pod_of(found: Mapping[str, Any], service: str, image: str) -> Mapping[str, Any]:
+def pod_of(found: Mapping[str, Any], service: str, image: str, name: str) -> Mapping[str, Any]:
     """Return the manifest of a pod as a Deployment's, but of this image.
 
     No ReplicaSet adopts it: it lacks the hash that their pods are told by.
@@ -96,7 +94,7 @@ def pod_of(found: Mapping[str, Any], service: str, image: str) -> Mapping[str, A
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": name_of(service),
+            "name": name,
             "namespace": found["metadata"]["namespace"],
             "labels": {**template["metadata"].get("labels", {}), _LABEL: "before"},
             "annotations": template["metadata"].get("annotations", {}),
