@@ -52,7 +52,7 @@ def test_noise_alone_gives_no_finding_and_no_pass() -> None:
 def test_noise_hides_a_regression_and_says_so() -> None:
     found = _judged(1, cost=1.3, scatter=_WILD)
     assert found.verdict is Verdict.INVALID
-    assert found.sentence == "30 pairs could not tell whether it costs more than before"
+    assert found.sentence == "60 pairs could not tell whether it costs more than before"
 
 
 def test_cost_at_the_very_bound_is_not_decided() -> None:

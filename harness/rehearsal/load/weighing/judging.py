@@ -23,7 +23,7 @@ from rehearsal.load.weighing.operations import Operation
 # Half of the 30 % that must be found: what is found is far from what is let through.
 MOST_MORE: Final = 0.15
 LEAST_PAIRS: Final = 10
-MOST_PAIRS: Final = 30
+MOST_PAIRS: Final = 60
 # Pairs that scatter more are of a machine on which so few say nothing (15 % of scatter takes 6 pairs for a
 # difference of 20 %, 25 % takes twelve).
 MOST_SCATTER: Final = 0.25
