@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rehearsal.contract.fuzzing.judging import Run, Subject
@@ -44,3 +45,15 @@ def test_right_that_is_not_kept_stays_a_fact_of_a_run_that_was_cut_off() -> None
     found = _verdicts([_seen(OPEN, unfinished="it hung")])
 
     assert found == {FUZZED: {Verdict.INVALID}, RIGHTS: {Verdict.FAIL}}
+
+
+def test_what_was_reached_speaks_of_links_only_where_there_are_some() -> None:
+    def sentence(links: int) -> str:
+        seen = replace(_seen(), links=links, followed=frozenset({f"{GET} -> [200] Self -> {GET}"}))
+        checks = Subject("things-service", "directly", "things.json", "again").judge(
+            [Run(User("alice", ""), 1, seen)]
+        )
+        return next(one.sentence for one in checks if one.id == "contract.covered")
+
+    assert sentence(1) == "1 operations took sound requests, 1 of 1 links were followed"
+    assert sentence(0) == "1 operations took sound requests"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from rehearsal.contract.fuzzing.judging import LEAST_LINKS, shortfalls
+from rehearsal.contract.fuzzing.judging import LEAST_LINKS, more_to_reach, shortfalls
 from rehearsal.contract.fuzzing.reading import Seen
 
 GET = "GET /things/{thing_id}"
@@ -50,3 +51,16 @@ def test_every_link_has_to_be_followed_unless_fewer_are_enough() -> None:
     assert [one.operation for one in shortfalls(half)] == ["links"]
     assert shortfalls(half, LEAST_LINKS) == []
     assert shortfalls([_seen({POST: {201: 3}}, links=1)], LEAST_LINKS) != []
+
+
+def test_another_seed_is_for_the_last_links_once_and_for_a_finding_always() -> None:
+    most, few = _seen({POST: {201: 3}}, links=2), _seen({POST: {201: 3}}, links=1)
+    nothing = _seen({GET: {404: 9}}, empty={GET: "missing test data"}, links=4)
+    cut_off = replace(few, unfinished="it hung")
+
+    assert more_to_reach([most], every_link=True)
+    assert not more_to_reach([most, most], every_link=True)
+    assert not more_to_reach([most], every_link=False)
+    assert more_to_reach([few, few], every_link=True)
+    assert more_to_reach([nothing, nothing], every_link=False)
+    assert not more_to_reach([few, cut_off], every_link=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rehearsal.contract.fuzzing.judging import LEAST_LINKS, Run, Subject, evidence, shortfalls, unseen
+from rehearsal.contract.fuzzing.judging import Run, Subject, evidence, more_to_reach, unseen
 from rehearsal.contract.fuzzing.reading import read
 from rehearsal.contract.fuzzing.running import EVENTS, Fuzz, User, fuzz
 from rehearsal.contract.openapi import operations
@@ -92,7 +92,7 @@ class Way:
     hidden: tuple[str, ...] = ()  # paths that this way does not lead to
     refused: tuple[str, ...] = ()  # methods that never get to a service
     as_all: bool = True  # as those who lack rights, too: what they may is for the service to say
-    every_link: bool = True  # more seeds are tried until every link was followed; else until most were
+    every_link: bool = True  # one more seed is tried while a link was not followed; else while most were not
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,10 @@ async def _runs(target: Target, url: str, folder: Path) -> AsyncIterator[Run]:
     """Run as whoever has every right, with more seeds while something was not reached; then as the others."""
     first, *others = await _users(target)
     runs: list[Run] = []
-    for seed in range(target.seed, target.seed + 1 + _MORE_SEEDS):
-        runs.append(await _run(target, url, folder, first.name, seed, _MORE if runs else ()))
+    for more in range(1 + _MORE_SEEDS):
+        runs.append(await _run(target, url, folder, first.name, target.seed + more, _MORE if runs else ()))
         yield runs[-1]
-        seen = [one.seen for one in runs]
-        if seen[-1].unfinished or not shortfalls(seen, 1.0 if target.way.every_link else LEAST_LINKS):
+        if not more_to_reach([one.seen for one in runs], every_link=target.way.every_link):
             break
     for user in others:
         if user.forbidden and target.way.as_all:
