@@ -1,6 +1,7 @@
 """A rehearsal, measured: its stages, its first word, its report, and what it costs to look.
 
     python bench/run.py e2e [--runs 1]       # whole runs on the cluster that is there
+    python bench/run.py e2e RUN...           # the same of runs that were made, such as a soak's
     python bench/run.py report RUN           # rendering the report of a run that is there, again
 
 The tables go into docs/benchmarks/run.md. A run of half an hour to be rendered is one of
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ground import tables
@@ -30,19 +32,20 @@ _TARGETS = {"whole": "12 min", "contract": "3 min"}
 _COST = " % of a core"  # as `core.costs` says it
 
 
-def e2e(runs: int) -> None:
-    """Rehearse, and write down how long each stage took and what looking has cost."""
+def e2e(runs: int, folders: Sequence[Path]) -> None:
+    """Rehearse, or take runs that were, and write down how long each stage took and what looking has cost."""
     first = _first_words()
-    reports = [_rehearsed() for _ in range(runs)]
+    reports = [writing.read(one) for one in folders] or [_rehearsed() for _ in range(runs)]
     rows = [["whole", *_spread([one.run.seconds for one in reports]), _TARGETS["whole"]]]
     for stage in reports[0].stages:
         seconds = [next(two.seconds for two in one.stages if two.name == stage.name) for one in reports]
         rows.append([stage.name, *_spread(seconds), _TARGETS.get(stage.name, "")])
     run = reports[-1].run
     checks = sum(one.verdict is not Verdict.NOT_RUN for one in reports[-1].checks)
+    verdicts = dict.fromkeys(one.verdict.value for one in reports)
     text = (
-        f"{machine()}; profile {run.profile}, timing {run.timing}; {runs} runs of {checks} checks "
-        f"on a kept cluster, verdicts {', '.join(one.verdict.value for one in reports)}.\n\n"
+        f"{machine()}; profile {run.profile}, timing {run.timing}; {len(reports)} runs of {checks} checks "
+        f"on a kept cluster, of {run.sha[:7]}, verdicts {', '.join(verdicts)}.\n\n"
         + tables.markdown(("stage", "fastest", "median", "slowest", "target"), rows)
         + f"\n\nFirst line of output: {1000 * statistics.median(first):.0f} ms, "
         f"at most {1000 * max(first):.0f}, in {_TRIES} starts (target: 500).\n\n"
@@ -111,11 +114,12 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("e2e")
     one.add_argument("--runs", type=int, default=1)
+    one.add_argument("folders", type=Path, nargs="*")
     two = commands.add_parser("report")
     two.add_argument("folder", type=Path)
     options = parser.parse_args()
     if options.command == "e2e":
-        e2e(options.runs)
+        e2e(options.runs, options.folders)
     else:
         report(options.folder)
 
