@@ -183,7 +183,7 @@ def tests(session: nox.Session, suite: str) -> None:
 def cluster_tests(session: nox.Session) -> None:
     """Test the project's own cluster, which `nox -s up` brought up, and the Tiltfile by its Tilt."""
     install(session, "test")
-    wanted = "cluster and not pipeline and not killed"
+    wanted = "cluster and not pipeline and not killed and not elsewhere"
     session.run("pytest", "tests/live", "tests/deploy", "-m", wanted, *session.posargs)
 
 
@@ -199,6 +199,13 @@ def kill_tests(session: nox.Session) -> None:
     """Restart the own cluster's node under the stack, kill runs in the middle of each stage: 45 minutes."""
     install(session, "test")
     session.run("pytest", "tests/live", "-m", "killed", *session.posargs)
+
+
+@nox.session(default=False)
+def elsewhere_tests(session: nox.Session) -> None:
+    """Make a second cluster, deploy and judge it by its context, kill a run there: 10 minutes."""
+    install(session, "test")
+    session.run("pytest", "tests/live", "-m", "elsewhere", *session.posargs)
 
 
 @nox.session(default=False)

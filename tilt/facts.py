@@ -28,12 +28,14 @@ def registry_trouble(port: int) -> str:
     return "" if status == http.client.OK else f"it answers {status} on /v2/"
 
 
-def main(catalogue_path: str) -> None:
-    """Print the facts."""
+def main(catalogue_path: str, context: str) -> None:
+    """Print the facts for a context: another cluster than the project's has ports of its own."""
     catalogue = tomllib.loads(Path(catalogue_path).read_text(encoding="utf-8"))
-    trouble = registry_trouble(catalogue["ports"]["registry"])
+    contexts = catalogue.setdefault("contexts", {})
+    trouble = "" if context in contexts else registry_trouble(catalogue["ports"]["registry"])
+    catalogue["ports"].update(contexts.get(context, {}).get("ports", {}))
     json.dump({"catalogue": catalogue, "registry_trouble": trouble}, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

@@ -169,12 +169,13 @@ def _render_at_up(objects: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> i
         Path("kubectl"),
         lambda name: f"rehearsal/{name}:abc",
         lambda name: False,
+        "localhost:5001",
     )
     monkeypatch.setattr(kustomize, "build", lambda kubectl, folder: deepcopy(objects))
     monkeypatch.setattr(
         cluster_engine, "DockerNodeEngine", lambda docker: SimpleNamespace(nodes=lambda name: [node])
     )
-    monkeypatch.setattr(pushing, "LocalRegistry", lambda *_: SimpleNamespace(has=forbidden, push=forbidden))
+    monkeypatch.setattr(pushing, "EngineRegistry", lambda *_: SimpleNamespace(has=forbidden, push=forbidden))
     monkeypatch.setattr(Workshop, "supplies", supply)
     monkeypatch.setattr(Workshop, "docker", None)
     monkeypatch.setattr(Workshop, "api", lambda shop: SimpleNamespace(apply=forbidden, get=forbidden))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.cluster import kubeconfig
 from rehearsal.cluster.kubeconfig import UnreadableKubeconfigError, belongs, merged, usable, without
+from rehearsal.core.errors import ConfigurationError
 
 from tests.cluster.fakes import context_of, pem
 from tests.cluster.ground import USERS_OWN
+from tests.tools import kubectl
 
 CONTEXT = "kind-mambogo"
 OURS = context_of(CONTEXT, "authority-1")
@@ -226,3 +229,43 @@ def test_clearing_removes_the_lock_of_a_killed_kind(tmp_path: Path) -> None:
     kubeconfig.clear(tmp_path / "config")
 
     assert [one.name for one in tmp_path.iterdir()] == ["other.lock"]
+
+
+def test_copy_has_the_one_context_with_its_certificates_within(tmp_path: Path) -> None:
+    (tmp_path / "authority.crt").write_text("an authority", encoding="utf-8")
+    office, home = context_of("office", "authority-1"), context_of("home", "authority-2")
+    source = {section: [*office[section], *home[section]] for section in ENTRY}
+    del source["clusters"][0]["cluster"]["certificate-authority-data"]
+    source["clusters"][0]["cluster"]["certificate-authority"] = "authority.crt"
+    kubeconfig.write(tmp_path / "theirs", {"apiVersion": "v1", "kind": "Config", **source})
+    before = (tmp_path / "theirs").read_bytes()
+
+    kubeconfig.copy(kubectl(), tmp_path / "theirs", "office", tmp_path / "contexts" / "office" / "copy")
+
+    copied = kubeconfig.read(tmp_path / "contexts" / "office" / "copy")
+    (cluster,) = copied["clusters"]
+    assert copied["current-context"] == "office"
+    assert [one["name"] for one in copied["contexts"]] == ["office"]
+    assert b64decode(cluster["cluster"]["certificate-authority-data"]) == b"an authority"
+    assert (tmp_path / "theirs").read_bytes() == before
+
+
+def test_copy_of_what_kubectl_reads_when_no_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig.write(tmp_path / "theirs", {"apiVersion": "v1", "kind": "Config", **OURS})
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'none'}:{tmp_path / 'theirs'}")
+
+    kubeconfig.copy(kubectl(), None, CONTEXT, tmp_path / "copy")
+
+    assert kubeconfig.read(tmp_path / "copy")["current-context"] == CONTEXT
+
+
+def test_context_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    kubeconfig.write(tmp_path / "theirs", {"apiVersion": "v1", "kind": "Config", **OURS})
+
+    with pytest.raises(ConfigurationError, match="theirs has no context 'production'") as caught:
+        kubeconfig.copy(kubectl(), tmp_path / "theirs", "production", tmp_path / "copy")
+
+    assert caught.value.code == "CONTEXT_UNKNOWN"
+    assert not (tmp_path / "copy").exists()

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rehearsal.cluster import record
 from rehearsal.cluster.plan import ClusterSpec, PublishedPort, Ranges
-from rehearsal.cluster.record import FILE_NAME, Phase, Record
+from rehearsal.cluster.record import FILE_NAME, Phase, Record, Setting
+from rehearsal.core import catalogue
 from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.paths import Paths
 from rehearsal.core.timing import Timing
 
 from tests.cluster.ground import planned
@@ -48,6 +50,8 @@ records = st.builds(
 json_values: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
 )
+CHECKOUT = Path(__file__).parents[2]
+SETTING = Setting(planned().profile, planned().timing)
 RECORD = Record(planned(), Phase.READY, {"mambogo-control-plane": IPv4Address("172.30.0.2")})
 
 
@@ -138,16 +142,37 @@ def test_nothing_but_the_record_is_left_by_writing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "timing"),
-    [(None, None), (RECORD.spec.profile, RECORD.spec.timing), (None, RECORD.spec.timing)],
+    [(None, None), (SETTING.profile, SETTING.timing), (None, SETTING.timing)],
 )
 def test_cluster_as_it_was_made_is_as_wanted(profile: str | None, timing: Timing | None) -> None:
-    record.require_same(RECORD, profile=profile, timing=timing)
+    record.require_same(SETTING, profile=profile, timing=timing)
     record.require_same(None, profile="other", timing=timing)
 
 
-@pytest.mark.parametrize("timing", [one for one in Timing if one is not RECORD.spec.timing])
+@pytest.mark.parametrize("timing", [one for one in Timing if one is not SETTING.timing])
 def test_cluster_of_another_profile_or_timing_is_named_and_refused(timing: Timing) -> None:
     for profile, wanted in (("other", None), (None, timing)):
-        with pytest.raises(ConfigurationError, match=f"of profile {RECORD.spec.profile}") as caught:
-            record.require_same(RECORD, profile=profile, timing=wanted)
+        with pytest.raises(ConfigurationError, match=f"of profile {SETTING.profile}") as caught:
+            record.require_same(SETTING, profile=profile, timing=wanted)
         assert caught.value.code == "CLUSTER_OTHER_PROFILE"
+
+
+def test_setting_is_what_the_cluster_was_made_with(tmp_path: Path) -> None:
+    paths = Paths(CHECKOUT, tmp_path, tmp_path)
+    assert record.setting(paths, catalogue.load(CHECKOUT)) is None
+
+    record.save(tmp_path, RECORD)
+
+    assert record.setting(paths, catalogue.load(CHECKOUT)) == SETTING
+
+
+def test_setting_of_another_cluster_is_what_the_catalogue_says(tmp_path: Path) -> None:
+    record.save(tmp_path, RECORD)
+    place = catalogue.Elsewhere(
+        registry="registry.example/shop", profile="standard", timing=Timing.COMPRESSED, ports={}
+    )
+    known = catalogue.load(CHECKOUT).model_copy(update={"contexts": {"staging": place}})
+
+    found = record.setting(Paths(CHECKOUT, tmp_path, tmp_path, "staging"), known)
+
+    assert found == Setting("standard", Timing.COMPRESSED)

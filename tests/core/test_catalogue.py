@@ -157,3 +157,65 @@ def test_unknown_profile_is_answered_with_those_that_exist() -> None:
         load(CHECKOUT).profile("huge")
 
     assert caught.value.hint == "Profiles in rehearsal.toml: light, standard, full."
+
+
+STAGING = """
+[contexts.staging]
+registry = "registry.example.org/mambogo"
+profile = "light"
+timing = "production"
+ports = { http = 18080, identity = 18180, sandbox = 18190, kafka = 29092, kafka_1 = 29192, kafka_2 = 29292 }
+"""
+
+
+def test_another_cluster_has_the_ports_that_it_names_and_else_the_usual_ones(tmp_path: Path) -> None:
+    (tmp_path / CATALOGUE_FILE).write_text(COMMITTED + STAGING, encoding="utf-8")
+    catalogue = load(tmp_path)
+
+    ports = catalogue.ports_at("staging")
+
+    assert (ports.http, ports.of_broker, ports.prometheus) == (18080, "29{}92", catalogue.ports.prometheus)
+    assert catalogue.elsewhere("staging").registry == "registry.example.org/mambogo"
+    assert catalogue.elsewhere("staging").kubeconfig is None
+
+
+def test_kubeconfig_of_another_cluster_may_be_below_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    text = STAGING.replace("profile", 'kubeconfig = "~/.kube/staging"\nprofile')
+    (tmp_path / CATALOGUE_FILE).write_text(COMMITTED + text, encoding="utf-8")
+
+    assert load(tmp_path).elsewhere("staging").kubeconfig == Path("/home/somebody/.kube/staging")
+
+
+def test_cluster_that_nobody_described_may_not_be_used() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(CHECKOUT).elsewhere("production")
+
+    assert caught.value.code == "CONTEXT_NOT_ALLOWED"
+    assert "[contexts.production]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("staging]", "kind-mambogo]", "kind-mambogo is the project's own cluster"),
+        ('"light"', '"huge"', "contexts.staging.profile: no profile 'huge'"),
+        ("http = 18080, ", "", "contexts.staging.ports: http missing"),
+        ("sandbox = 18190, ", "", "contexts.staging.ports: sandbox missing"),
+        ("kafka_1 = 29192, ", "", "contexts.staging.ports: kafka_1 missing"),
+        ("http = 18080", "http = 18080, edge = 1", "contexts.staging.ports: there is no port edge"),
+        ("http = 18080", "http = 18180", "contexts.staging.ports: http and identity are both 18180"),
+        ("kafka_2 = 29292", "kafka_2 = 29293", "must differ in one digit only"),
+        ("http = 18080", "http = 0", "contexts.staging.ports.http"),
+        ("registry.example.org/mambogo", "https://registry.example.org", "contexts.staging.registry"),
+        ("registry =", "registri =", "contexts.staging.registri"),
+    ],
+)
+def test_what_is_wrong_with_another_cluster_is_said_with_its_place(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert STAGING.count(old) == 1
+
+    assert said in _refusal(tmp_path, COMMITTED + STAGING.replace(old, new)).message

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from rehearsal.core.errors import ConfigurationError
-from rehearsal.core.paths import CATALOGUE_FILE, find_root, for_checkout
+from rehearsal.core.paths import CATALOGUE_FILE, Paths, find_root, for_checkout
 
 ROOT = Path("/checkout")
 
@@ -59,3 +61,15 @@ def test_folder_outside_a_checkout_is_refused(tmp_path: Path) -> None:
         find_root(tmp_path)
 
     assert caught.value.code == "CATALOGUE_MISSING"
+
+
+@pytest.mark.parametrize("context", ["staging", "arn:aws:eks:eu-west-1:1/shop", "../../escape", "a%2Fb"])
+def test_what_is_known_of_another_cluster_is_apart_from_all_others(context: str) -> None:
+    own = Paths(ROOT, Path("/cache"), Path("/state"))
+    other = replace(own, context=context)
+
+    assert own.cluster == Path("/state")
+    assert other.cluster.parent == Path("/state/contexts")
+    assert unquote(other.cluster.name) == context
+    assert {other.kubeconfig.parent, other.ledger.parent} == {other.cluster}
+    assert (other.logs, other.locks) == (own.logs, own.locks)

@@ -22,7 +22,12 @@ def _without_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _renderer(*optional: str) -> Renderer:
     return Renderer(
-        ROOT, load(ROOT), Path("kubectl"), lambda name: f"rehearsal/{name}:abc", optional.__contains__
+        ROOT,
+        load(ROOT),
+        Path("kubectl"),
+        lambda name: f"rehearsal/{name}:abc",
+        optional.__contains__,
+        "registry.example/shop",
     )
 
 
@@ -60,5 +65,5 @@ def test_only_images_that_are_here_are_pushed() -> None:
 
 def test_what_runs_is_what_was_pushed() -> None:
     renderer = _renderer(*OPTIONAL.values())
-    used = {one["image"] for one in containers(renderer.render("full")) if "localhost:" in one["image"]}
-    assert used == {f"localhost:5001/{reference}" for reference in renderer.references()}
+    used = {one["image"] for one in containers(renderer.render("full")) if "registry.example" in one["image"]}
+    assert used == {f"registry.example/shop/{reference}" for reference in renderer.references()}

@@ -20,6 +20,7 @@ from rehearsal.core import catalogue, paths
 from rehearsal.supply.optional import Answers
 from rehearsal.supply.supplies import make_supplies
 
+from tests.core.test_catalogue import STAGING
 from tests.servers import running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.enable_socket]
@@ -185,10 +186,15 @@ def test_no_context_is_refused_with_the_cure(checkout: Checkout) -> None:
     assert "rehearsal cluster up" in refusal
 
 
-def test_an_allowed_context_keeps_its_own_registry(checkout: Checkout) -> None:
+@pytest.mark.parametrize("registry", [BrokenRegistry], indirect=True)
+def test_a_described_context_has_its_registry_its_profile_and_its_ports(checkout: Checkout) -> None:
     checkout.use_context("staging")
-    checkout.change_catalogue(r"^allowed_contexts = \[\]", 'allowed_contexts = ["staging"]')
-    assert not (checkout.result().get("DefaultRegistry") or {}).get("host")
+    checkout.change_catalogue(r"^\[versions\]", f"{STAGING}\n[versions]")
+    result = checkout.result(REHEARSAL_PROFILE="light")
+    assert result["DefaultRegistry"]["host"] == "registry.example.org/mambogo"
+    broker = json.dumps(_named(result, "kafka"))
+    assert "2909" in broker
+    assert "registry.example.org/mambogo/rehearsal-kafka" in broker
 
 
 def test_a_missing_registry_is_refused_with_the_cure(checkout: Checkout) -> None:

@@ -135,6 +135,24 @@ def test_command_that_repeats_a_run_takes_its_seed(command: str, said: str) -> N
     e2e.make_context("e2e", words[2:])  # raises for an option that it does not have
 
 
+@pytest.mark.parametrize("chosen", ["--context staging", "--context=staging"])
+def test_finding_on_another_cluster_is_repeated_there(chosen: str) -> None:
+    began = RunStarted(replace(FACTS, command=f"rehearsal e2e {chosen} --seed 7", context="staging"))
+    kind = next(one for one in kinds.ALL if one.id == "contract.fuzz")
+    findings = [
+        kind.failed("things", "a", expected="a", observed="b"),
+        kind.failed("others", "b", expected="a", observed="b", reproduce="rehearsal e2e --stages contract"),
+        kind.failed("tests", "c", expected="a", observed="b", reproduce="nox -s tests"),
+    ]
+    report = build(records([began, *(CheckFinished("contract", one) for one in findings)]))
+
+    assert {one.subject: one.reproduce for one in report.checks} == {
+        "things": f"rehearsal e2e --stages contract --seed 7 {chosen}",
+        "others": f"rehearsal e2e --stages contract {chosen}",
+        "tests": "nox -s tests",
+    }
+
+
 @pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.id)
 def test_each_finding_of_each_stage_has_a_command_that_repeats_it(kind: CheckKind) -> None:
     stage = kind.id.split(".")[0]

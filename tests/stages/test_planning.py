@@ -42,8 +42,8 @@ def test_stages_before_it_say_what_is_taken_as_given() -> None:
     assert _reasons(Request(start="load")) == {"the run goes on from load with what is there"}
 
 
-def test_foreign_cluster_is_neither_supplied_nor_made() -> None:
-    assert _run(Request(context="staging")) == ["doctor", "deploy", "contract", "load", "chaos", "events"]
+def test_foreign_cluster_is_neither_examined_nor_supplied_nor_made() -> None:
+    assert _run(Request(context="staging")) == ["deploy", "contract", "load", "chaos", "events"]
 
 
 @pytest.mark.parametrize("request_", [Request(stages=("lod",)), Request(start="lod")])

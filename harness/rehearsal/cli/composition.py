@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -66,10 +66,26 @@ class Workshop:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger of this machine: its cluster is one, so are the changes to it."""
+        """The ledger of the cluster: what this machine has changed on it."""
         from rehearsal.core.ledger import Ledger
 
-        return Ledger(self.paths.state / "ledger")
+        return Ledger(self.paths.ledger)
+
+    def at(self, context: str) -> Workshop:
+        """Return a workshop for the cluster of a context; an empty one is the project's own.
+
+        Raises ConfigurationError unless the catalogue describes another one, and kubectl knows it.
+        """
+        from rehearsal.cluster import kubeconfig
+
+        if context in ("", self.catalogue.cluster.context):
+            return self
+        place = self.catalogue.elsewhere(context)
+        paths = replace(self.paths, context=context)
+        # A copy of its context and no other: nothing else that is in the user's file can be hit.
+        kubeconfig.copy(self.supplies.tool("kubectl"), place.kubeconfig, context, paths.kubeconfig)
+        catalogue = self.catalogue.model_copy(update={"ports": self.catalogue.ports_at(context)})
+        return Workshop(paths, catalogue, self.emit, self.close_console)
 
     def forget_cluster(self) -> None:
         """Take the cluster of a killed run out of the ledger: it is the user's from now on, or gone."""
@@ -123,7 +139,7 @@ class Workshop:
         """Return a client of the cluster's API."""
         from rehearsal.cluster.api import KubernetesApi
 
-        return KubernetesApi(self.paths.kubeconfig, self.catalogue.cluster.context)
+        return KubernetesApi(self.paths.kubeconfig, self.context)
 
     def tool_folders(self) -> list[Path]:
         """Return the folders of this project's programs, `rehearsal` included."""
@@ -139,7 +155,7 @@ class Workshop:
 
         for name in _BUILD_BASES:
             self.supplies.image(name)
-        provenance.forget(self.paths.state)
+        provenance.forget(self.paths.cluster)
         self.prepare()
         environment = tilt_environment(self.paths, self.catalogue, tools=self.tool_folders(), base=os.environ)
         secrets = Secrets(self.paths.state)
@@ -156,6 +172,7 @@ class Workshop:
             kubectl=self.supplies.tool("kubectl"),
             pinned_tag=lambda name: pinned_tag(name, self.supplies.image_key(name)),
             has_optional=self.supplies.has_optional,
+            registry=self._registry,
         )
 
     def publisher(self) -> Publisher:
@@ -178,25 +195,46 @@ class Workshop:
         from rehearsal.cluster.engine import DockerNodeEngine
         from rehearsal.deploy.localising import OPTIONAL, SUPPLIED
         from rehearsal.deploy.preparing import Preparation
-        from rehearsal.deploy.pushing import LocalRegistry
+        from rehearsal.deploy.pushing import EngineRegistry
 
         for name in SUPPLIED.values():
             self.supplies.image(name)
         for name in OPTIONAL.values():
             self.supplies.image_if_to_be_had(name)
-        nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
-        only = nodes[0].name if len(nodes) == 1 else None
-        registry = LocalRegistry(self.docker, self.catalogue.ports.registry)
+        only = None
+        if not self.paths.context:  # nobody knows where another cluster's volumes may be
+            nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
+            only = nodes[0].name if len(nodes) == 1 else None
+        registry = EngineRegistry(self.docker, self._registry)
         preparation = Preparation(self.api(), registry, self.paths.state, self.emit, only)
         preparation.run(self.renderer(), self.profile)
+
+    @property
+    def _registry(self) -> str:
+        if self.paths.context:
+            return self.catalogue.elsewhere(self.paths.context).registry
+        return f"localhost:{self.catalogue.ports.registry}"
+
+    @property
+    def context(self) -> str:
+        """The name of the cluster's context, in its kubeconfig."""
+        return self.paths.context or self.catalogue.cluster.context
 
     @property
     def profile(self) -> str:
         """The profile that the cluster was made with, else the default one."""
         from rehearsal.cluster import record
 
-        made = record.load(self.paths.state)
-        return made.spec.profile if made else self.catalogue.cluster.default_profile
+        found = record.setting(self.paths, self.catalogue)
+        return found.profile if found else self.catalogue.cluster.default_profile
+
+    @property
+    def timing(self) -> Timing:
+        """The pace of the cluster's controllers."""
+        from rehearsal.cluster import record
+
+        found = record.setting(self.paths, self.catalogue)
+        return found.timing if found else self.catalogue.profile(self.profile).timing
 
     def deployment(self, artefacts: Path) -> Deployment:
         """Return what deploys everything once; its log and snapshot go to `artefacts`."""
@@ -210,7 +248,7 @@ class Workshop:
 
         def passed() -> None:
             provenance.remember(
-                self.paths.state, tree=tree, cluster=self.cluster_identity(), templates=read_templates(api)
+                self.paths.cluster, tree=tree, cluster=self.cluster_identity(), templates=read_templates(api)
             )
 
         return Deployment(self.tilt(), api, artefacts, self.emit, passed=passed)
@@ -221,16 +259,24 @@ class Workshop:
         from rehearsal.deploy.rollouts import read_templates
 
         provenance.require(
-            self.paths.state,
+            self.paths.cluster,
             tree=provenance.tree_hash(self.paths.root),
             cluster=self.cluster_identity(),
             templates=lambda: read_templates(self.api()),
         )
 
     def cluster_identity(self) -> str:
-        """Return the id of the control plane's container; empty when there is none."""
+        """Return what tells the cluster from every other one; empty when there is none.
+
+        Of the project's own it is the id of the control plane's container. Raises EnvironmentNotReadyError
+        when another one does not answer.
+        """
         from rehearsal.cluster.engine import DockerNodeEngine
 
+        if self.paths.context:
+            # Nothing else of a cluster is as old as it, and never made anew.
+            found = self.api().get("/api/v1/namespaces/kube-system") or {}
+            return str(found.get("metadata", {}).get("uid", ""))
         return _control_plane(DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name))
 
     def seen_cluster_identity(self) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 
@@ -21,15 +24,17 @@ from rehearsal.cli.judging_assembly import (
     experiments,
     judging_stages,
     postgres_of,
+    require_same_shop,
     tap_of,
 )
 from rehearsal.cluster import record
 from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.errors import ConfigurationError, HarnessError
-from rehearsal.core.events import RunFacts, fan_out
+from rehearsal.core.events import Level, Notice, RunFacts, fan_out
 from rehearsal.core.journal import Journal
 from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.locking import exclusive
+from rehearsal.core.paths import CONTEXTS
 from rehearsal.core.temporary import sweep
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
@@ -83,12 +88,13 @@ def rehearse(options: Options, began: Callable[[Path], None] = lambda folder: No
     Raises RehearsalError when nothing could be begun, or what it left cannot be told.
     """
     planned = plan(options.request)
-    with workshop("e2e", announce=False) as shop:
-        _require_sensible(shop, options)
+    with workshop("e2e", announce=False) as own:
+        _require_sensible(own, options)
+        shop = own.at(options.request.context)
         if any(one.spec.name == "cluster" and one.skip for one in planned):
             # Whoever goes on with what is there must not be told of another profile in the report.
-            made = record.load(shop.paths.state)
-            record.require_same(made, profile=options.profile, timing=options.timing)
+            found = record.setting(shop.paths, shop.catalogue)
+            record.require_same(found, profile=options.profile, timing=options.timing)
         with exclusive(shop.paths.locks / _LOCK, purpose="e2e", emit=shop.emit):
             return _in_turn(shop, options, planned, began)
 
@@ -114,12 +120,37 @@ def undo(shop: Workshop, *, awaits: bool = True) -> list[str]:
     return done
 
 
+def undo_everywhere(own: Workshop) -> list[str]:
+    """Undo what killed runs left on the project's own cluster and on others; return what that was.
+
+    Raises HarnessError when something stays, ConfigurationError for a cluster that is no longer described.
+    """
+    return [*undo(own), *(what for context in left_elsewhere(own) for what in undo(own.at(context)))]
+
+
+def left_elsewhere(shop: Workshop) -> list[str]:
+    """Return the contexts of other clusters than this one on which a killed run has left something."""
+    state = shop.paths.state
+    others = [replace(shop.paths, context=unquote(one.name)) for one in (state / CONTEXTS).glob("*")]
+    if shop.paths.context:
+        others.append(replace(shop.paths, context=""))
+    return [
+        one.context or shop.catalogue.cluster.context
+        for one in sorted(others, key=lambda paths: paths.context)
+        if one.context != shop.paths.context and Ledger(one.ledger).entries()
+    ]
+
+
 def _in_turn(
     shop: Workshop, options: Options, planned: tuple[Planned, ...], began: Callable[[Path], None]
 ) -> Rehearsed:
     secrets, say = Secrets(shop.paths.state), shop.emit
     clean_left(shop.paths.root, secrets, say)
     undo_what_was_left(shop)
+    for context in left_elsewhere(shop):
+        # Another cluster may be out of reach for good reasons; this one can be judged.
+        left = f"what a run has changed on {context} is not undone: `rehearsal undo` does it"
+        say(Notice(Level.WARNING, left))
     sha, changed = run_folder.revision(shop.paths.root)
     folder = run_folder.create(shop.paths.root, sha)
     began(folder)
@@ -215,27 +246,12 @@ def _require_sensible(shop: Workshop, options: Options) -> None:
             f"{options.experiments[0]} is an experiment of chaos, and chaos would not run: {skipped}",
             hint="Add chaos to --stages, or leave --experiment out.",
         )
-    settings, context = shop.catalogue.cluster, options.request.context
-    if context in ("", settings.context):
-        return
-    if context not in settings.allowed_contexts:
-        raise ConfigurationError(
-            "CONTEXT_NOT_ALLOWED",
-            f"context {context!r} may not be used",
-            hint="Name it in cluster.allowed_contexts of rehearsal.toml if faults may be injected there.",
-        )
-    raise ConfigurationError(
-        "CONTEXT_NOT_REACHABLE",
-        f"the gateway and the identity provider of {context!r} have no addresses in rehearsal.toml yet",
-        hint=f"Run it on the project's own cluster, {settings.context}.",
-    )
 
 
 def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed: bool) -> RunFacts:
-    made = record.load(shop.paths.state)
-    settings = shop.catalogue.cluster
-    profile = options.profile or (made.spec.profile if made else settings.default_profile)
-    timing = options.timing or (made.spec.timing if made else shop.catalogue.profile(profile).timing)
+    found = record.setting(shop.paths, shop.catalogue)
+    profile = options.profile or shop.profile
+    timing = options.timing or (found.timing if found else shop.catalogue.profile(profile).timing)
     # The seed need not be secret, only different from run to run.
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(_SEED_BITS)
     return RunFacts(
@@ -245,7 +261,7 @@ def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed:
         changed=changed,
         profile=profile,
         timing=timing.value,
-        context=options.request.context or settings.context,
+        context=shop.context,
         seed=seed,
         machine=run_folder.machine(),
         order_p95_seconds=shop.catalogue.objectives.order_p95_seconds,
@@ -253,6 +269,9 @@ def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed:
 
 
 def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
+    # Once in a run is enough, and what it takes is made only once.
+    prove_place = cache(lambda: asyncio.run(require_same_shop(shop)))
+    judging = _judging(shop, options, ledger, tap)
     return {
         "doctor": doctor_stage(
             lambda: examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
@@ -265,7 +284,7 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mappi
             keep=options.keep,
         ),
         "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop), shop.catalogue.working_set_mib),
-        **{name: _on_this_tree(shop, stage) for name, stage in _judging(shop, options, ledger, tap).items()},
+        **{name: _on_this_tree(shop, stage, prove_place) for name, stage in judging.items()},
     }
 
 
@@ -291,11 +310,13 @@ def _tapped(tap: Tap, stage: Stage) -> Stage:
     return work
 
 
-def _on_this_tree(shop: Workshop, stage: Stage) -> Stage:
-    """Return a stage that begins only when what runs on the cluster was deployed from this tree."""
+def _on_this_tree(shop: Workshop, stage: Stage, prove_place: Callable[[], None]) -> Stage:
+    """Return a stage that begins only when what is asked was deployed from this tree, on this cluster."""
 
     def work(room: Room) -> None:
         shop.require_deployed()
+        if shop.paths.context:
+            prove_place()
         stage(room)
 
     return work

@@ -15,7 +15,7 @@ from rehearsal.stages.registry import NAMES
 @click.option("--stages", metavar="A,B", help=f"Only these of: {', '.join(NAMES)}.")
 @click.option("--from", "start", metavar="STAGE", help="Go on from here with what is there.")
 @click.option("--keep", is_flag=True, help="Leave a cluster that the run makes.")
-@click.option("--context", metavar="NAME", help="Use the cluster of this kubeconfig context.")
+@click.option("--context", metavar="NAME", help="Use this cluster, described in rehearsal.toml.")
 @click.option("--seed", type=int, metavar="N", help="Draw everything random from N; the report says which.")
 @click.option("--thorough", is_flag=True, help="Break every part, each under hundreds of orders: 34 minutes.")
 @click.option(
@@ -72,8 +72,8 @@ def undo() -> None:
     """Undo what a killed run has left, without starting another one."""
     click.echo("Looking into the ledger ...", err=True)
     from rehearsal.cli.composition import workshop
-    from rehearsal.cli.e2e_assembly import undo as undo_all
+    from rehearsal.cli.e2e_assembly import undo_everywhere
 
     with workshop("undo", announce=False) as shop:
-        undone = undo_all(shop)
+        undone = undo_everywhere(shop)
     click.echo("\n".join(f"undone: {what}" for what in undone) or "nothing to undo")

@@ -12,7 +12,6 @@ from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.chaos.postgres import Postgres
 from rehearsal.cli.composition import Workshop
-from rehearsal.cluster import record
 from rehearsal.cluster.engine import DockerNodeEngine
 from rehearsal.cluster.forwarding import Forwarding
 from rehearsal.contract.fuzzing.deployed import (
@@ -26,7 +25,6 @@ from rehearsal.contract.tapping.tap import Tap
 from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Ledger
-from rehearsal.core.timing import Timing
 from rehearsal.load.autoscaling.parsing import controller_of
 from rehearsal.load.autoscaling.sampling import Lookout
 from rehearsal.load.autoscaling.stepping import Step
@@ -38,6 +36,7 @@ from rehearsal.load.weighing.operations import Goods
 from rehearsal.load.weighing.session import Weighing
 from rehearsal.shop.accounts import OF_LOAD, OF_WEIGHING, accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
+from rehearsal.shop.stocking import stock_one
 from rehearsal.shop.tokens import PasswordTokens, Realm
 from rehearsal.stages.chaos import ChaosStage
 from rehearsal.stages.contract import ContractStage, Fuzzing
@@ -137,9 +136,7 @@ def weighing_of(shop: Workshop) -> Weighing:
 
 
 def _forwarding(shop: Workshop) -> Forwarding:
-    return Forwarding(
-        shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.catalogue.cluster.context, NAMESPACE
-    )
+    return Forwarding(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context, NAMESPACE)
 
 
 def _fuzzing(shop: Workshop) -> Fuzzing:
@@ -182,7 +179,7 @@ def _realm(shop: Workshop, credentials: Mapping[str, str]) -> Realm:
 
 
 def _step(shop: Workshop, workload: str) -> Step:
-    timing = shop.catalogue.timings[_timing(shop)]
+    timing = shop.catalogue.timings[shop.timing]
     return Step(
         Lookout(shop.api(), NAMESPACE, f"{workload}-hpa", workload),
         controller_of(timing.controller_manager),
@@ -220,12 +217,6 @@ def _edge(shop: Workshop) -> str:
 def _token_url(shop: Workshop) -> str:
     issuer = f"http://127.0.0.1:{shop.catalogue.ports.identity}/realms/{_REALM}"
     return f"{issuer}/protocol/openid-connect/token"
-
-
-def _timing(shop: Workshop) -> Timing:
-    """Return the pace of the controller of the cluster that is there."""
-    made = record.load(shop.paths.state)
-    return made.spec.timing if made else shop.catalogue.profile(shop.catalogue.cluster.default_profile).timing
 
 
 def experiments(catalogue: Catalogue, *, thorough: bool) -> tuple[Experiment, ...]:
@@ -289,7 +280,7 @@ async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
 
 def postgres_of(shop: Workshop) -> Postgres:
     """Return the deployed shop's database server."""
-    return Postgres(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.catalogue.cluster.context)
+    return Postgres(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context)
 
 
 def books_of(shop: Workshop) -> ClusterSource:
@@ -302,6 +293,22 @@ def books_of(shop: Workshop) -> ClusterSource:
         Topics(bootstrap_servers(shop.catalogue, shop.profile)),
         f"http://127.0.0.1:{shop.catalogue.ports.sandbox}",
     )
+
+
+async def require_same_shop(shop: Workshop) -> None:
+    """Raise EnvironmentNotReadyError unless the ports lead to the shop on the cluster of the context.
+
+    A tunnel to another cluster, or a port of the project's own, would have another shop judged.
+    """
+    async with open_shop(shop) as opened:
+        product_id = await stock_one(opened, "place", "proof of place", 100, 1, shop.emit)
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/product-service:http/proxy/api/products/{product_id}"
+    if shop.api().get(path) is None:
+        raise EnvironmentNotReadyError(
+            "SHOP_ELSEWHERE",
+            f"{_edge(shop)} leads to another shop than the one of context {shop.context}",
+            hint=f"Each port in rehearsal.toml, [contexts.{shop.context}], has to lead to that cluster.",
+        )
 
 
 def tap_of(shop: Workshop, folder: Path) -> Tap:

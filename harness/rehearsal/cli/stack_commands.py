@@ -11,11 +11,13 @@ from rehearsal.core.verdicts import ExitCode
 
 @click.command()
 @profile_option
-def render(profile: str | None) -> None:
+@click.option("--context", metavar="NAME", default="", help="For this cluster, described in rehearsal.toml.")
+def render(profile: str | None, context: str) -> None:
     """Print the manifests of a profile as Tilt applies them; Secrets are not among them."""
     from rehearsal.deploy.manifests import dump
 
-    with workshop("render", announce=False) as shop:
+    with workshop("render", announce=False) as own:
+        shop = own.at(context)
         click.echo(dump(shop.renderer().render(profile or shop.profile)), nl=False)
 
 

@@ -14,7 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.processes import ProcessFailedError, run
+
 _PEM_END = re.compile(rb"-----END [A-Z ]+-----\s*\Z")
+_KUBECTL_SECONDS = 30.0
 _SECTIONS = ("clusters", "users", "contexts")
 # Says in the user's file whose an entry is: its name alone does not, and each cluster has another authority.
 _MARK = {"name": "dev.mambogo.rehearsal", "extension": {"provider": "mambogo-rehearsal"}}
@@ -69,6 +73,27 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def copy(kubectl: Path, source: Path | None, context: str, target: Path) -> None:
+    """Write a kubeconfig with one context of another, its certificates and keys within it, as current.
+
+    Without `source` the one that kubectl would read. Raises ConfigurationError when it has no such context.
+    """
+    import yaml
+
+    argv = [str(kubectl), "config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
+    environment = {**os.environ, **({"KUBECONFIG": str(source)} if source else {})}
+    try:
+        found = run(argv, timeout_seconds=_KUBECTL_SECONDS, env=environment).output
+    except ProcessFailedError as error:
+        raise ConfigurationError(
+            "CONTEXT_UNKNOWN",
+            f"{source or users_file()} has no context {context!r}: {error.tail.strip()}",
+            hint="`kubectl config get-contexts` lists what there is; `kubeconfig` in rehearsal.toml, "
+            f"[contexts.{context}], names another file.",
+        ) from error
+    write(target, yaml.safe_load(found))
 
 
 def clear(path: Path) -> None:

@@ -19,7 +19,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from rehearsal.cluster.plan import ClusterSpec
+from rehearsal.core.catalogue import Catalogue
 from rehearsal.core.errors import ConfigurationError
+from rehearsal.core.paths import Paths
 from rehearsal.core.timing import Timing
 
 FILE_NAME = "cluster.json"
@@ -44,20 +46,34 @@ class Record:
     maker: str = ""  # what brought it up last, if that wants to know its own cluster again
 
 
-def require_same(made: Record | None, *, profile: str | None, timing: Timing | None) -> None:
-    """Raise ConfigurationError when the cluster that was made is of another profile or timing than is wanted.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Which profile's manifests a cluster takes, and the pace of its controllers."""
+
+    profile: str
+    timing: Timing
+
+
+def setting(paths: Paths, catalogue: Catalogue) -> Setting | None:
+    """Return what the cluster was made with, or is said to have; None when the project has made none."""
+    if paths.context:
+        place = catalogue.elsewhere(paths.context)
+        return Setting(place.profile, place.timing)
+    made = load(paths.state)
+    return Setting(made.spec.profile, made.spec.timing) if made else None
+
+
+def require_same(found: Setting | None, *, profile: str | None, timing: Timing | None) -> None:
+    """Raise ConfigurationError when a cluster is of another profile or timing than is wanted.
 
     None is no wish.
     """
-    if made is None:
-        return
-    spec = made.spec
-    if profile in (None, spec.profile) and timing in (None, spec.timing):
+    if found is None or (profile in (None, found.profile) and timing in (None, found.timing)):
         return
     raise ConfigurationError(
         "CLUSTER_OTHER_PROFILE",
-        f"the cluster is of profile {spec.profile} with {spec.timing} timing, "
-        f"and {profile or spec.profile} with {timing or spec.timing} timing is wanted",
+        f"the cluster is of profile {found.profile} with {found.timing} timing, "
+        f"and {profile or found.profile} with {timing or found.timing} timing is wanted",
         hint="Leave --profile and --timing out, or make another one: `rehearsal down`, then a whole run.",
     )
 

@@ -25,6 +25,8 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
 
 # What `ports` and `node_ports` call Kafka's brokers, by their number.
 BROKERS = ("kafka", "kafka_1", "kafka_2")
+# The `ports` that a run asks.
+_OF_A_RUN = ("http", "identity", "sandbox", *BROKERS)
 # The `ports` that Tilt forwards while it runs, for the links in its interface; nothing else needs them.
 FORWARDED = (
     "grafana",
@@ -48,7 +50,6 @@ class ClusterSettings(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")]
     default_profile: str
-    allowed_contexts: tuple[str, ...]
 
     @property
     def context(self) -> str:
@@ -192,6 +193,16 @@ class Flows(_Strict):
     thorough_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
+class Elsewhere(_Strict):
+    """A cluster that the project did not make, as this machine reaches it."""
+
+    kubeconfig: Annotated[Path, AfterValidator(Path.expanduser)] | None = None  # else where kubectl looks
+    registry: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$")]  # host and path
+    profile: str
+    timing: Timing  # of its controller manager and its metrics-server
+    ports: dict[str, Port]  # of 127.0.0.1: those that a run asks, and others that are not as in `ports`
+
+
 def _ordered(value: tuple[int, int]) -> tuple[int, int]:
     if value[0] > value[1]:
         raise ValueError(f"{value[0]} is more than {value[1]}")
@@ -239,6 +250,7 @@ class Catalogue(_Strict):
     profiles: dict[str, Profile]
     working_set_mib: dict[str, Annotated[int, Field(strict=True, ge=1)]]
     timings: dict[Timing, TimingSettings]
+    contexts: dict[str, Elsewhere] = {}  # by the name of a kubeconfig context
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Catalogue:
@@ -249,7 +261,39 @@ class Catalogue(_Strict):
             raise ValueError(f"timings: {', '.join(sorted(missing))} missing")
         _require_distinct("ports", self.ports)
         _require_distinct("node_ports", self.node_ports)
+        for name, place in self.contexts.items():
+            self._require_whole(name, place)
         return self
+
+    def _require_whole(self, name: str, place: Elsewhere) -> None:
+        if name == self.cluster.context:
+            raise ValueError(f"contexts: {name} is the project's own cluster, which needs no table")
+        if place.profile not in self.profiles:
+            raise ValueError(f"contexts.{name}.profile: no profile {place.profile!r}")
+        if unknown := sorted(place.ports.keys() - Ports.model_fields.keys()):
+            raise ValueError(f"contexts.{name}.ports: there is no port {', '.join(unknown)}")
+        if missing := [port for port in _OF_A_RUN if port not in place.ports]:
+            raise ValueError(f"contexts.{name}.ports: {', '.join(missing)} missing: a run asks there")
+        try:
+            _require_distinct(f"contexts.{name}.ports", self.ports_at(name))
+        except ValidationError as error:
+            said = "; ".join(item["msg"] for item in error.errors())
+            raise ValueError(f"contexts.{name}.ports: {said}") from error
+
+    def ports_at(self, context: str) -> Ports:
+        """Return the ports by which a cluster of `contexts` is reached."""
+        return Ports.model_validate({**self.ports.model_dump(), **self.contexts[context].ports})
+
+    def elsewhere(self, context: str) -> Elsewhere:
+        """Return a cluster of others; raises ConfigurationError for one that is not in `contexts`."""
+        if context not in self.contexts:
+            raise ConfigurationError(
+                "CONTEXT_NOT_ALLOWED",
+                f"context {context!r} may not be used",
+                hint=f"Describe it in {CATALOGUE_FILE}, [contexts.{context}], if faults may be injected "
+                "there (docs/how-to/rehearse-elsewhere.md).",
+            )
+        return self.contexts[context]
 
     def profile(self, name: str) -> Profile:
         """Return a profile by name; raises ConfigurationError for an unknown one."""

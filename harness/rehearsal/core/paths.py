@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from rehearsal.core.errors import ConfigurationError
 
 CATALOGUE_FILE = "rehearsal.toml"
+CONTEXTS = "contexts"  # below the state: a folder for each cluster that is not the project's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,23 @@ class Paths:
 
     root: Path  # the checkout
     cache: Path  # supplies; safe to delete when nothing runs
-    state: Path  # kubeconfig, cluster record, locks, logs
+    state: Path  # locks, logs, credentials, and what is known of the cluster
+    context: str = ""  # of a cluster that the project did not make; empty for its own
+
+    @property
+    def cluster(self) -> Path:
+        """What is known of the cluster: kubeconfig, record, undo ledger, what was deployed."""
+        return self.state / CONTEXTS / quote(self.context, safe="") if self.context else self.state
+
+    @property
+    def ledger(self) -> Path:
+        """What has been changed on the cluster and must be undone."""
+        return self.cluster / "ledger"
 
     @property
     def kubeconfig(self) -> Path:
-        """The project's own kubeconfig."""
-        return self.state / "kubeconfig"
+        """A kubeconfig with the cluster's context and no other."""
+        return self.cluster / "kubeconfig"
 
     @property
     def logs(self) -> Path:

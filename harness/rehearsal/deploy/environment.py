@@ -19,7 +19,7 @@ from rehearsal.core.paths import Paths
 
 def settings(paths: Paths, catalogue: Catalogue) -> dict[str, str]:
     """Return the variables of the project, `PATH` apart."""
-    made = record.load(paths.state)
+    found = record.setting(paths, catalogue)
     chosen = {
         "KUBECONFIG": str(paths.kubeconfig),
         "TILT_PORT": str(catalogue.ports.tilt),
@@ -28,7 +28,7 @@ def settings(paths: Paths, catalogue: Catalogue) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "REHEARSAL_ROOT": str(paths.root),
         "REHEARSAL_PYTHON": sys.executable,  # reads rehearsal.toml for the Tiltfile
-        "REHEARSAL_PROFILE": made.spec.profile if made else catalogue.cluster.default_profile,
+        "REHEARSAL_PROFILE": found.profile if found else catalogue.cluster.default_profile,
     }
     # An engine that is not at its usual place was found, or started, by this project.
     if host := os.environ.get("DOCKER_HOST"):

@@ -5,7 +5,6 @@ What is there under its tag is never pushed again. Images that Tilt builds are T
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -15,11 +14,6 @@ from rehearsal.core.events import Emit, step
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-_ANSWER_SECONDS = 10.0
-_MANIFESTS = (
-    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
-)
 
 
 class ImageRegistry(Protocol):
@@ -33,30 +27,30 @@ class ImageRegistry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRegistry:
-    """The cluster's registry on 127.0.0.1, filled by the Docker engine."""
+class EngineRegistry:
+    """The cluster's registry, asked and filled by the Docker engine: with its certificates and its login."""
 
     client: DockerClient
-    port: int
+    name: str  # host and path, as the cluster's nodes name it
 
     def has(self, reference: str) -> bool:
         """Return whether the registry has an image; raises EnvironmentNotReadyError without an answer."""
-        repository, _, tag = reference.rpartition(":")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
+        from docker.errors import DockerException, NotFound
+
         try:
-            connection.request("HEAD", f"/v2/{repository}/manifests/{tag}", headers={"Accept": _MANIFESTS})
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException) as error:
+            self.client.images.get_registry_data(f"{self.name}/{reference}")
+        except NotFound:
+            return False
+        except DockerException as error:
             raise self._silent(str(error)) from error
-        finally:
-            connection.close()
+        return True
 
     def push(self, reference: str) -> None:
         """Push an image; raises EnvironmentNotReadyError with the engine's reason."""
         from docker.errors import DockerException
 
         repository, _, tag = reference.rpartition(":")
-        target = f"localhost:{self.port}/{repository}"
+        target = f"{self.name}/{repository}"
         try:
             self.client.images.get(reference).tag(target, tag)
             for line in self.client.images.push(target, tag=tag, stream=True, decode=True):
@@ -68,8 +62,9 @@ class LocalRegistry:
     def _silent(self, why: str) -> EnvironmentNotReadyError:
         return EnvironmentNotReadyError(
             "REGISTRY_UNUSABLE",
-            f"the registry on 127.0.0.1:{self.port} cannot be used: {why}",
-            hint="`rehearsal cluster up` brings it back and leaves a healthy cluster alone.",
+            f"the registry {self.name} cannot be used: {why}",
+            hint="`rehearsal cluster up` brings the project's own back and leaves a healthy cluster alone; "
+            "another one may need `docker login`.",
         )
 
 

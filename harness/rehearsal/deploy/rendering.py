@@ -34,6 +34,7 @@ class Renderer:
     kubectl: Path
     pinned_tag: Callable[[str], str]  # of a supply, by its name
     has_optional: Callable[[str], bool]  # whether a supply that not every machine can have is here
+    registry: str  # where the supplies' images are, as the cluster's nodes name it
 
     def render(self, profile: str) -> list[Manifest]:
         """Return a profile's objects.
@@ -65,8 +66,7 @@ class Renderer:
         return [self.pinned_tag(name) for name in self._supplies()]
 
     def _images(self) -> dict[str, str]:
-        registry = f"localhost:{self.catalogue.ports.registry}"
-        return {name: f"{registry}/{self.pinned_tag(name)}" for name in self._supplies()}
+        return {name: f"{self.registry}/{self.pinned_tag(name)}" for name in self._supplies()}
 
     def _supplies(self) -> list[str]:
         return [*SUPPLIED.values(), *filter(self.has_optional, OPTIONAL.values())]

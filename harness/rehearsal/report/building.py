@@ -21,7 +21,7 @@ from rehearsal.report.model import (
     Run,
     StageReport,
 )
-from rehearsal.report.phrasing import stage_again
+from rehearsal.report.phrasing import stage_again, there
 from rehearsal.report.scoring import score
 
 Record = Mapping[str, Any]
@@ -99,10 +99,11 @@ def _stages(records: list[Record]) -> Iterable[StageReport]:
 
 def _check(run: Run, record: Record) -> CheckReport:
     check = CheckReport(stage=record["stage"], **record["check"])
-    if check.verdict is Verdict.PASS or check.reproduce:
+    if check.verdict is Verdict.PASS:
         return check
-    # Its engine knows nothing shorter than the whole stage with the same draws.
-    return check.model_copy(update={"reproduce": stage_again(run, check.stage)})
+    # Where its engine knows nothing shorter, it is the whole stage with the same draws.
+    again = check.reproduce or stage_again(run, check.stage)
+    return check.model_copy(update={"reproduce": there(run, again)})
 
 
 def _is_cut_off(stage: StageReport, checks: tuple[CheckReport, ...]) -> bool:

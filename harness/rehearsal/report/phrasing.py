@@ -98,12 +98,24 @@ def stage_again(run: Run, stage: str) -> str:
     return shlex.join(["rehearsal", "e2e", "--stages", stage, *options, "--seed", str(run.seed)])
 
 
+def there(run: Run, command: str) -> str:
+    """Return a command as it works on the cluster of a run that chose one by its context."""
+    chosen = _given(run, "--context") if command.startswith("rehearsal e2e ") else []
+    return command if "--context" in command else " ".join([command, *map(shlex.quote, chosen)])
+
+
 def _choices(run: Run) -> list[str]:
     """Return the options of a run that decide which experiments there are."""
+    thorough = [word for word in shlex.split(run.command) if word == "--thorough"]
+    return [*thorough, *_given(run, "--experiment")]
+
+
+def _given(run: Run, option: str) -> list[str]:
+    """Return an option of a run's command as it was given, with its values."""
     words = shlex.split(run.command)
-    found = [word for word in words if word == "--thorough" or word.startswith("--experiment=")]
-    named = [[word, value] for word, value in pairwise(words) if word == "--experiment"]
-    return [*found, *chain.from_iterable(named)]
+    joined = [word for word in words if word.startswith(f"{option}=")]
+    apart = [[word, value] for word, value in pairwise(words) if word == option]
+    return [*joined, *chain.from_iterable(apart)]
 
 
 def _is_e2e(run: Run) -> bool:

@@ -12,7 +12,8 @@ from rehearsal.core.errors import ConfigurationError
 from rehearsal.core.verdicts import Ending
 from rehearsal.stages.registry import BY_NAME, NAMES, STAGES, StageSpec
 
-_OWN_CLUSTER = ("supply", "cluster")  # a cluster from elsewhere needs neither
+# A cluster from elsewhere needs none of them: whether its ports answer is not for this machine's doctor.
+_OWN_CLUSTER = ("doctor", "supply", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
