@@ -210,6 +210,7 @@ def test_cluster_that_nobody_described_may_not_be_used() -> None:
         ("kafka_2 = 29292", "kafka_2 = 29293", "must differ in one digit only"),
         ("http = 18080", "http = 0", "contexts.staging.ports.http"),
         ("registry.example.org/mambogo", "https://registry.example.org", "contexts.staging.registry"),
+        ("[contexts.staging]", '[contexts.".."]', "contexts"),
         ("registry =", "registri =", "contexts.staging.registri"),
     ],
 )

@@ -193,6 +193,10 @@ class Flows(_Strict):
     thorough_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
+# Names a folder, too: `.` and `..` are others'.
+ContextName = Annotated[str, Field(pattern=r"[^.]")]
+
+
 class Elsewhere(_Strict):
     """A cluster that the project did not make, as this machine reaches it."""
 
@@ -250,7 +254,7 @@ class Catalogue(_Strict):
     profiles: dict[str, Profile]
     working_set_mib: dict[str, Annotated[int, Field(strict=True, ge=1)]]
     timings: dict[Timing, TimingSettings]
-    contexts: dict[str, Elsewhere] = {}  # by the name of a kubeconfig context
+    contexts: dict[ContextName, Elsewhere] = {}  # by the name of a kubeconfig context
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Catalogue:

@@ -35,13 +35,14 @@ class EngineRegistry:
 
     def has(self, reference: str) -> bool:
         """Return whether the registry has an image; raises EnvironmentNotReadyError without an answer."""
-        from docker.errors import DockerException, NotFound
+        from docker.errors import APIError, DockerException
 
         try:
             self.client.images.get_registry_data(f"{self.name}/{reference}")
-        except NotFound:
-            return False
         except DockerException as error:
+            if isinstance(error, APIError) and error.is_client_error():
+                # Not there, or a registry that says so of nothing to whom it does not know: pushing tells.
+                return False
             raise self._silent(str(error)) from error
         return True
 
