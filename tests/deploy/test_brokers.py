@@ -91,6 +91,21 @@ def test_a_broker_names_its_own_service_to_pods_and_its_own_port_to_the_host(num
     assert _listener(environment, "HOST") == f"127.0.0.1:{published}"
 
 
+@pytest.mark.parametrize("profile", ["light", "standard", "full"])
+def test_brokers_of_a_cluster_with_other_ports_name_those(profile: str) -> None:
+    moved = {"kafka": 29092, "kafka_1": 29192, "kafka_2": 29292}
+    catalogue = CATALOGUE.model_copy(update={"ports": CATALOGUE.ports.model_copy(update=moved)})
+    brokers = Brokers.of(catalogue, profile)
+
+    objects = add_brokers(local_objects(), brokers)
+
+    named_ports = [
+        _listener(_environment(objects, "StatefulSet", "kafka", number), "HOST")
+        for number in range(len(brokers.node_ports))
+    ]
+    assert named_ports == [f"127.0.0.1:{moved[name]}" for name in catalogue.brokers(profile)]
+
+
 @pytest.mark.parametrize(("number", "service"), [(0, "kafka-host"), (1, "kafka-host-1"), (2, "kafka-host-2")])
 def test_the_port_of_a_broker_leads_to_it_alone(number: int, service: str) -> None:
     spec = _services(FULL)[service]

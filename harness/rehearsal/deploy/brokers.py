@@ -52,13 +52,16 @@ def add_brokers(objects: Sequence[Manifest], brokers: Brokers) -> list[Manifest]
     """Return the objects with as many brokers; the given ones stay as they are."""
     local = deepcopy(list(objects))
     count = len(brokers.node_ports)
+    stateful_set = named(local, "StatefulSet", _NAME)
+    pod = stateful_set["spec"]["template"]["spec"]
+    # The kubelet puts the number in: KAFKA_CFG_NODE_ID stands above.
+    number = "0" if count == 1 else "$(KAFKA_CFG_NODE_ID)"
+    _advertise(pod["containers"][0], brokers.host_port.format(number))
     if count == 1:
         return local
-    stateful_set = named(local, "StatefulSet", _NAME)
     stateful_set["spec"]["replicas"] = count
-    pod = stateful_set["spec"]["template"]["spec"]
     _spread(pod)
-    _form_quorum(pod["containers"][0], brokers)
+    _form_quorum(pod["containers"][0], count)
     # How many replicas must be in sync follows from it: the Job asks for all but one.
     topics = named(local, "Job", "topics")["spec"]["template"]["spec"]["containers"][0]
     _set(topics, {"REPLICATION_FACTOR": str(count)})
@@ -89,25 +92,29 @@ def _spread(pod: Manifest) -> None:
     ]
 
 
-def _form_quorum(container: Manifest, brokers: Brokers) -> None:
-    count = len(brokers.node_ports)
-    values = {one["name"]: one.get("value", "") for one in container["env"]}
-    voter, advertised = (
-        values[f"KAFKA_CFG_{name}"] for name in ("CONTROLLER_QUORUM_VOTERS", "ADVERTISED_LISTENERS")
-    )
-    # The kubelet puts the number in: KAFKA_CFG_NODE_ID stands above.
-    port = brokers.host_port.format("$(KAFKA_CFG_NODE_ID)")
+def _advertise(container: Manifest, port: str) -> None:
+    """Have a broker give clients on the host the port by which the host reaches it."""
+    name = "KAFKA_CFG_ADVERTISED_LISTENERS"
+    _set(container, {name: _ADVERTISED.sub(port, _value(container, name))})
+
+
+def _form_quorum(container: Manifest, count: int) -> None:
+    voter = _value(container, "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS")
     _set(
         container,
         {
             "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS": ",".join(
                 voter.replace("0@kafka-0.", f"{number}@kafka-{number}.") for number in range(count)
             ),
-            "KAFKA_CFG_ADVERTISED_LISTENERS": _ADVERTISED.sub(port, advertised),
             **dict.fromkeys(_COPIES, str(count)),
             **dict.fromkeys(_IN_SYNC, str(count - 1)),
         },
     )
+
+
+def _value(container: Manifest, name: str) -> str:
+    value: str = next(one["value"] for one in container["env"] if one["name"] == name)
+    return value
 
 
 def _set(container: Manifest, values: Mapping[str, str]) -> None:
