@@ -179,6 +179,16 @@ def test_another_cluster_has_the_ports_that_it_names_and_else_the_usual_ones(tmp
     assert catalogue.elsewhere("staging").kubeconfig is None
 
 
+@pytest.mark.parametrize(
+    "name", ["localhost/shop", "localhost:5000", "office:5000/shop", "10.0.0.1:5000/a/b"]
+)
+def test_registry_of_another_cluster_is_named_with_its_host(tmp_path: Path, name: str) -> None:
+    text = STAGING.replace("registry.example.org/mambogo", name)
+    (tmp_path / CATALOGUE_FILE).write_text(COMMITTED + text, encoding="utf-8")
+
+    assert load(tmp_path).elsewhere("staging").registry == name
+
+
 def test_kubeconfig_of_another_cluster_may_be_below_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +220,11 @@ def test_cluster_that_nobody_described_may_not_be_used() -> None:
         ("kafka_2 = 29292", "kafka_2 = 29293", "must differ in one digit only"),
         ("http = 18080", "http = 0", "contexts.staging.ports.http"),
         ("registry.example.org/mambogo", "https://registry.example.org", "contexts.staging.registry"),
+        ("registry.example.org/mambogo", "mambogo/shop", "contexts.staging.registry"),
+        ("registry.example.org/mambogo", "registry", "contexts.staging.registry"),
+        ("http = 18080", "http = 8080", "contexts.staging.ports: http is 8080, which is ports.http"),
+        ("sandbox = 18190", "sandbox = 9090", "contexts.staging.ports: sandbox is 9090, which is ports.prom"),
+        ("profile =", 'kubeconfig = "kube/config"\nprofile =', "kube/config would be another file"),
         ("[contexts.staging]", '[contexts.".."]', "contexts"),
         ("registry =", "registri =", "contexts.staging.registri"),
     ],

@@ -26,7 +26,7 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
 # What `ports` and `node_ports` call Kafka's brokers, by their number.
 BROKERS = ("kafka", "kafka_1", "kafka_2")
 # The `ports` that a run asks.
-_OF_A_RUN = ("http", "identity", "sandbox", *BROKERS)
+OF_A_RUN = ("http", "identity", "sandbox", *BROKERS)
 # The `ports` that Tilt forwards while it runs, for the links in its interface; nothing else needs them.
 FORWARDED = (
     "grafana",
@@ -193,6 +193,14 @@ class Flows(_Strict):
     thorough_seconds: Annotated[float, Field(strict=True, gt=0)]
 
 
+def _absolute(path: Path) -> Path:
+    if not path.expanduser().is_absolute():
+        raise ValueError(f"{path} would be another file in each folder: begin with / or ~")
+    return path.expanduser()
+
+
+# A host has a dot or a port, or is localhost: any other word is a path on Docker Hub to whoever pushes.
+_REGISTRY = r"^((localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:\d+)?|[a-z0-9-]+:\d+)(/[a-z0-9._-]+)*$"
 # Names a folder, too: `.` and `..` are others'.
 ContextName = Annotated[str, Field(pattern=r"[^.]")]
 
@@ -200,8 +208,8 @@ ContextName = Annotated[str, Field(pattern=r"[^.]")]
 class Elsewhere(_Strict):
     """A cluster that the project did not make, as this machine reaches it."""
 
-    kubeconfig: Annotated[Path, AfterValidator(Path.expanduser)] | None = None  # else where kubectl looks
-    registry: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$")]  # host and path
+    kubeconfig: Annotated[Path, AfterValidator(_absolute)] | None = None  # else where kubectl looks
+    registry: Annotated[str, Field(pattern=_REGISTRY)]  # host and path
     profile: str
     timing: Timing  # of its controller manager and its metrics-server
     ports: dict[str, Port]  # of 127.0.0.1: those that a run asks, and others that are not as in `ports`
@@ -276,8 +284,12 @@ class Catalogue(_Strict):
             raise ValueError(f"contexts.{name}.profile: no profile {place.profile!r}")
         if unknown := sorted(place.ports.keys() - Ports.model_fields.keys()):
             raise ValueError(f"contexts.{name}.ports: there is no port {', '.join(unknown)}")
-        if missing := [port for port in _OF_A_RUN if port not in place.ports]:
+        if missing := [port for port in OF_A_RUN if port not in place.ports]:
             raise ValueError(f"contexts.{name}.ports: {', '.join(missing)} missing: a run asks there")
+        own = {number: port for port, number in self.ports.model_dump().items()}
+        for port in OF_A_RUN:
+            if (number := place.ports[port]) in own:
+                raise ValueError(f"contexts.{name}.ports: {port} is {number}, which is ports.{own[number]}")
         try:
             _require_distinct(f"contexts.{name}.ports", self.ports_at(name))
         except ValidationError as error:
