@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.chaos.injecting import OWN_LABEL, Injector, Kind, Workload
+from rehearsal.chaos.injecting import Injector, Kind, Workload
 from rehearsal.core.ledger import Ledger
+from rehearsal.deploy.manifests import OWN_LABEL
 
 INVENTORY = Workload("mambogo-production", "inventory-service")
 ORDERS = Workload("mambogo-production", "order-service")

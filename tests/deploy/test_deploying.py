@@ -54,6 +54,8 @@ class FakeApi:
     most: int = 2
 
     def get(self, path: str) -> Mapping[str, Any]:
+        if path.startswith("/api/v1/namespaces?"):
+            return {"items": [{"metadata": {"name": "rehearsal-echo"}}]}
         if "/deployments" not in path:
             return {"items": []}
         now, self.ready = self.ready, min(self.most, self.ready + 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rehearsal.deploy.rollouts import Rollout, read_named, read_rollouts, read_templates
+from rehearsal.deploy.rollouts import Rollout, read_all, read_named, read_rollouts, read_templates
 
 
 class FakeApi:
@@ -16,6 +16,8 @@ class FakeApi:
         self.collections = collections
 
     def get(self, path: str) -> Mapping[str, Any] | None:
+        if path == "/api/v1/namespaces?labelSelector=app.kubernetes.io/part-of%3Dmambogo-rehearsal":
+            return {"items": [{"metadata": {"name": name}} for name in ("shop", "test")]}
         assert path.endswith("?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dtilt")
         return {"items": self.collections.get(path.split("?")[0].rsplit("/", 1)[-1], [])}
 
@@ -82,6 +84,16 @@ def test_the_namespace_tells_two_of_one_name_apart() -> None:
     api = FakeApi(deployments=[deployment(), deployment(namespace="test", readyReplicas=0)])
     assert _only(api, "echo:deployment:shop").complete
     assert not _only(api, "echo:deployment:test").complete
+
+
+def test_a_workload_of_the_same_name_in_a_namespace_of_others_is_none_of_ours() -> None:
+    theirs = FakeApi(
+        deployments=[deployment(namespace="theirs"), {**_pods(), **deployment(namespace="theirs")}]
+    )
+
+    assert not _only(theirs, "echo:deployment").complete
+    assert [one.namespace for one in read_named(theirs, ["echo"])] == ["?"]
+    assert (read_all(theirs), read_templates(theirs)) == ((), {})
 
 
 def test_a_stateful_set_counts() -> None:

@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 from rehearsal.core.errors import ConfigurationError, EnvironmentNotReadyError
 from rehearsal.core.ledger import Entry, Ledger
 from rehearsal.core.waiting import NotYet, wait_until
+from rehearsal.deploy.manifests import OWN_LABEL
 
-OWN_LABEL = ("app.kubernetes.io/part-of", "mambogo-rehearsal")
 WORKLOAD_ENTRY = "workload"
 # The API forgets a pod that is deleted without grace at once; its node ends the processes a moment later.
 _NODE_SECONDS = 5.0
@@ -288,7 +288,7 @@ def _answered(what: str, ask: Callable[[], T]) -> T:
         what,
         probe,
         timeout_seconds=_PATIENCE_SECONDS,
-        hint="`rehearsal cluster status` says what is down; `rehearsal cluster repair` mends it.",
+        hint="Does the API server answer? The project's own cluster is mended by `rehearsal cluster repair`.",
         interval_seconds=_AGAIN_SECONDS,
     )
     return answer

@@ -14,6 +14,7 @@ from rehearsal.core.errors import HarnessError
 Manifest = dict[str, Any]
 
 PRODUCTION = "mambogo-production"
+OWN_LABEL = ("app.kubernetes.io/part-of", "mambogo-rehearsal")  # of each namespace that the project brings
 WORKLOADS = frozenset({"Deployment", "StatefulSet"})
 _MAKE_PODS = WORKLOADS | {"DaemonSet", "Job"}
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|Ki|Mi|Gi)?$")

@@ -10,9 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
+
+from rehearsal.deploy.manifests import OWN_LABEL
 
 _KINDS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 _JOBS = "/apis/batch/v1/jobs"
+_NAMESPACES = "/api/v1/namespaces?labelSelector=" + quote("=".join(OWN_LABEL))
 _SELECTOR = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dtilt"  # Tilt sets the label on what it applies
 
 
@@ -103,9 +107,11 @@ def _workloads(api: Reader) -> Iterator[Rollout]:
         yield from (rollout_of(kind, item) for item in _items(api, f"/apis/apps/v1/{plural}"))
 
 
-def _items(api: Reader, collection: str) -> Iterable[Mapping[str, Any]]:
-    items: Iterable[Mapping[str, Any]] = (api.get(f"{collection}?{_SELECTOR}") or {}).get("items", ())
-    return items
+def _items(api: Reader, collection: str) -> list[Mapping[str, Any]]:
+    """Return what Tilt applied to the project's namespaces: on a cluster of others theirs may apply, too."""
+    own = {one["metadata"]["name"] for one in (api.get(_NAMESPACES) or {}).get("items", ())}
+    items = (api.get(f"{collection}?{_SELECTOR}") or {}).get("items", ())
+    return [one for one in items if one["metadata"]["namespace"] in own]
 
 
 def _job(item: Mapping[str, Any]) -> Rollout:
