@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+from rehearsal.core.errors import ConfigurationError
 from rehearsal.core.events import Event
 from rehearsal.deploy.credentials import keep
-from rehearsal.deploy.manifests import Manifest
+from rehearsal.deploy.manifests import OWN_LABEL, Manifest, parse
 from rehearsal.deploy.preparing import Preparation
 
-from tests.deploy.base import local_objects
+from tests.deploy.base import ROOT, local_objects
 
 NODE = "mambogo-control-plane"
 
@@ -37,14 +39,14 @@ class FakeRegistry:
 class FakeApplier:
     """An API server that takes everything."""
 
-    there: frozenset[str] = frozenset()
+    there: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     applied: list[Mapping[str, Any]] = field(default_factory=list)
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         self.applied.append(manifest)
 
     def get(self, path: str) -> Mapping[str, Any] | None:
-        return {} if path in self.there else None
+        return self.there.get(path)
 
     def claims(self) -> list[str]:
         return [one["metadata"]["name"] for one in self.applied if one["kind"] == "PersistentVolumeClaim"]
@@ -56,14 +58,17 @@ class FakeRenderer:
     def render(self, profile: str) -> list[Manifest]:
         return local_objects()
 
+    def beside(self) -> list[Manifest]:
+        return parse((ROOT / "tilt" / "echo" / "echo.yaml").read_text(encoding="utf-8"))
+
     def references(self) -> list[str]:
         return ["rehearsal/kafka:1", "rehearsal/keycloak:1", "rehearsal/postgres:1", "rehearsal/redis:1"]
 
 
 def _run(
-    state: Path, *, there: frozenset[str] = frozenset(), only_node: str | None = NODE
+    state: Path, *, there: Mapping[str, Mapping[str, Any]] | None = None, only_node: str | None = NODE
 ) -> tuple[FakeApplier, FakeRegistry, list[Event]]:
-    api, events = FakeApplier(there), list[Event]()
+    api, events = FakeApplier(there or {}), list[Event]()
     registry = FakeRegistry({"rehearsal/kafka:1", "rehearsal/keycloak:1", "rehearsal/redis:1"})
     Preparation(api, registry, state, events.append, only_node).run(FakeRenderer(), "light")
     return api, registry, events
@@ -90,7 +95,7 @@ def test_volumes_are_asked_for_as_the_statefulsets_would(tmp_path: Path) -> None
 
 def test_a_volume_that_is_there_is_left_alone(tmp_path: Path) -> None:
     there = "/api/v1/namespaces/mambogo-managed/persistentvolumeclaims/data-postgres-0"
-    api, _, _ = _run(tmp_path, there=frozenset({there}))
+    api, _, _ = _run(tmp_path, there={there: {}})
     assert "data-postgres-0" not in api.claims()
     assert "data-kafka-0" in api.claims()
 
@@ -117,3 +122,32 @@ def test_the_authority_s_key_stays_at_home(tmp_path: Path) -> None:
     key = (tmp_path / "authority" / "ca-key.pem").read_bytes()
     assert b64encode(key).decode() not in repr(api.applied)
     assert b64encode((tmp_path / "authority" / "edge-key.pem").read_bytes()).decode() in repr(api.applied)
+
+
+def _shared(state: Path, namespace: str, labels: Mapping[str, str]) -> tuple[FakeApplier, FakeRegistry]:
+    api = FakeApplier({f"/api/v1/namespaces/{namespace}": {"metadata": {"labels": labels}}})
+    registry = FakeRegistry(set())
+    Preparation(api, registry, state, list[Event]().append, None, shared=True).run(FakeRenderer(), "light")
+    return api, registry
+
+
+@pytest.mark.parametrize("namespace", ["mambogo-production", "mambogo-monitoring", "rehearsal-echo"])
+@pytest.mark.parametrize("labels", [{}, {OWN_LABEL[0]: "mambogo"}])
+def test_somebody_else_s_namespace_on_a_shared_cluster_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespace: str, labels: Mapping[str, str]
+) -> None:
+    touched: list[str] = []
+    monkeypatch.setattr(FakeApplier, "apply", lambda api, manifest: touched.append(manifest["kind"]))
+    monkeypatch.setattr(FakeRegistry, "push", lambda registry, reference: touched.append(reference))
+
+    with pytest.raises(ConfigurationError, match=f"namespace {namespace} is there") as caught:
+        _shared(tmp_path, namespace, labels)
+
+    assert (touched, caught.value.code) == ([], "NAMESPACE_TAKEN")
+
+
+def test_own_namespace_on_a_shared_cluster_is_deployed_to_again(tmp_path: Path) -> None:
+    api, registry = _shared(tmp_path, "mambogo-production", dict([OWN_LABEL]))
+
+    assert registry.pushed
+    assert "mambogo-production" in {one["metadata"]["name"] for one in api.applied}

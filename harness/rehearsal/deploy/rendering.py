@@ -48,11 +48,11 @@ class Renderer:
             objects += kustomize.build(self.kubectl, self.root / OPTIONAL_OVERLAYS / name)
         scaled = scale(localise(objects, Locality.of(self.catalogue, self._images())), size)
         rendered = add_brokers(scaled, Brokers.of(self.catalogue, profile))
-        require_valid([*rendered, *self._beside()], self.root)
+        require_valid([*rendered, *self.beside()], self.root)
         require_references(rendered, secret_names())
         return rendered
 
-    def _beside(self) -> list[Manifest]:
+    def beside(self) -> list[Manifest]:
         """Return what the Tiltfile deploys besides, such as the echo service."""
         paths = sorted((self.root / "tilt").glob("*/*.yaml"))
         return [one for path in paths for one in parse(path.read_text(encoding="utf-8"))]
