@@ -9,7 +9,7 @@ import pytest
 from docker.errors import APIError, ImageNotFound
 from rehearsal.core.errors import EnvironmentNotReadyError
 from rehearsal.deploy.pushing import EngineRegistry
-from requests import Response
+from requests import ReadTimeout, Response
 
 REGISTRY = "registry.example.org/shop"
 REFERENCE = "rehearsal/kafka:abc"
@@ -56,6 +56,20 @@ def test_image_is_looked_for_where_the_nodes_will(status: int, *, there: bool) -
 def test_registry_that_does_not_answer_is_named() -> None:
     with pytest.raises(EnvironmentNotReadyError, match=f"the registry {REGISTRY} cannot be used"):
         _registry(Images(500)).has(REFERENCE)
+
+
+@pytest.mark.parametrize("ask", ["has", "push"])
+def test_engine_that_goes_away_is_an_unusable_registry(monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    def cut(*arguments: object) -> None:
+        raise ReadTimeout("read timed out")
+
+    monkeypatch.setattr(Images, "get", cut)
+    monkeypatch.setattr(Images, "get_registry_data", cut)
+
+    with pytest.raises(EnvironmentNotReadyError, match="read timed out") as caught:
+        getattr(_registry(Images()), ask)(REFERENCE)
+
+    assert caught.value.code == "REGISTRY_UNUSABLE"
 
 
 def test_image_is_pushed_under_the_name_that_nodes_know() -> None:

@@ -36,10 +36,11 @@ class EngineRegistry:
     def has(self, reference: str) -> bool:
         """Return whether the registry has an image; raises EnvironmentNotReadyError without an answer."""
         from docker.errors import APIError, DockerException
+        from requests import RequestException
 
         try:
             self.client.images.get_registry_data(f"{self.name}/{reference}")
-        except DockerException as error:
+        except (DockerException, RequestException) as error:
             if isinstance(error, APIError) and error.is_client_error():
                 # Not there, or a registry that says so of nothing to whom it does not know: pushing tells.
                 return False
@@ -49,6 +50,7 @@ class EngineRegistry:
     def push(self, reference: str) -> None:
         """Push an image; raises EnvironmentNotReadyError with the engine's reason."""
         from docker.errors import DockerException
+        from requests import RequestException
 
         repository, _, tag = reference.rpartition(":")
         target = f"{self.name}/{repository}"
@@ -57,7 +59,8 @@ class EngineRegistry:
             for line in self.client.images.push(target, tag=tag, stream=True, decode=True):
                 if "error" in line:
                     raise self._silent(str(line["error"]))
-        except DockerException as error:
+        except (DockerException, RequestException) as error:
+            # The client lets through what it meets on its way to the engine.
             raise self._silent(str(error)) from error
 
     def _silent(self, why: str) -> EnvironmentNotReadyError:
