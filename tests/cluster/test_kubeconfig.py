@@ -261,6 +261,19 @@ def test_copy_of_what_kubectl_reads_when_no_file_is_named(
     assert kubeconfig.read(tmp_path / "copy")["current-context"] == CONTEXT
 
 
+def test_what_kubectl_warns_of_is_no_part_of_the_copy(tmp_path: Path) -> None:
+    kubeconfig.write(tmp_path / "theirs", {"apiVersion": "v1", "kind": "Config", **OURS})
+    noisy = tmp_path / "kubectl"
+    noisy.write_text(
+        f'#!/bin/sh\necho "W1127 {{x}}: no such file" >&2\n{kubectl()} "$@"\necho "W1127 late: {{" >&2\n'
+    )
+    noisy.chmod(0o755)
+
+    kubeconfig.copy(noisy, tmp_path / "theirs", CONTEXT, tmp_path / "copy")
+
+    assert kubeconfig.read(tmp_path / "copy")["current-context"] == CONTEXT
+
+
 def test_context_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
     kubeconfig.write(tmp_path / "theirs", {"apiVersion": "v1", "kind": "Config", **OURS})
 

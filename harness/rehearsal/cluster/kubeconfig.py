@@ -7,6 +7,7 @@ cannot be read is left as it is.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from base64 import b64decode
@@ -80,9 +81,8 @@ def copy(kubectl: Path, source: Path | None, context: str, target: Path) -> None
 
     Without `source` the one that kubectl would read. Raises ConfigurationError when it has no such context.
     """
-    import yaml
-
-    argv = [str(kubectl), "config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
+    argv = [str(kubectl), "config", "view", "--minify", "--flatten", "--raw", "--output=json"]
+    argv.append(f"--context={context}")
     environment = {**os.environ, **({"KUBECONFIG": str(source)} if source else {})}
     try:
         found = run(argv, timeout_seconds=_KUBECTL_SECONDS, env=environment).output
@@ -93,7 +93,9 @@ def copy(kubectl: Path, source: Path | None, context: str, target: Path) -> None
             hint="`kubectl config get-contexts` lists what there is; `kubeconfig` in rehearsal.toml, "
             f"[contexts.{context}], names another file.",
         ) from error
-    write(target, yaml.safe_load(found))
+    # What kubectl warns of stands around it.
+    content, _ = json.JSONDecoder().raw_decode(found, found.index("{\n"))
+    write(target, content)
 
 
 def clear(path: Path) -> None:
