@@ -42,8 +42,11 @@ def test_stages_before_it_say_what_is_taken_as_given() -> None:
     assert _reasons(Request(start="load")) == {"the run goes on from load with what is there"}
 
 
-def test_foreign_cluster_is_neither_examined_nor_supplied_nor_made() -> None:
-    assert _run(Request(context="staging")) == ["deploy", "contract", "load", "chaos", "events"]
+def test_foreign_cluster_is_neither_examined_nor_made() -> None:
+    request = Request(context="staging")
+
+    assert _run(request) == ["supply", "deploy", "contract", "load", "chaos", "events"]
+    assert _reasons(request) == {"the cluster of context staging is used as it is"}
 
 
 @pytest.mark.parametrize("request_", [Request(stages=("lod",)), Request(start="lod")])

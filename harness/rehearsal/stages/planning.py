@@ -12,8 +12,8 @@ from rehearsal.core.errors import ConfigurationError
 from rehearsal.core.verdicts import Ending
 from rehearsal.stages.registry import BY_NAME, NAMES, STAGES, StageSpec
 
-# A cluster from elsewhere needs none of them: whether its ports answer is not for this machine's doctor.
-_OWN_CLUSTER = ("doctor", "supply", "cluster")
+# A cluster from elsewhere needs neither: whether its ports answer is not for this machine's doctor.
+_OWN_CLUSTER = ("doctor", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
