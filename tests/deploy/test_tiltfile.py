@@ -111,6 +111,7 @@ class Checkout:
                 "KUBECONFIG": str(self.kubeconfig),
                 "TILT_DISABLE_ANALYTICS": "1",
                 "REHEARSAL_PYTHON": sys.executable,
+                "XDG_STATE_HOME": str(self.folder.parent / "state"),
                 **environment,
             },
             capture_output=True,
@@ -190,11 +191,18 @@ def test_no_context_is_refused_with_the_cure(checkout: Checkout) -> None:
 def test_a_described_context_has_its_registry_its_profile_and_its_ports(checkout: Checkout) -> None:
     checkout.use_context("staging")
     checkout.change_catalogue(r"^\[versions\]", f"{STAGING}\n[versions]")
-    result = checkout.result(REHEARSAL_PROFILE="light")
+    result = checkout.result(REHEARSAL_PROFILE="standard")
     assert result["DefaultRegistry"]["host"] == "registry.example.org/mambogo"
-    broker = json.dumps(_named(result, "kafka"))
-    assert "2909" in broker
-    assert "registry.example.org/mambogo/rehearsal-kafka" in broker
+    parts = list(yaml.safe_load_all(_named(result, "kafka")["DeployTarget"]["yaml"]))
+    (broker,) = [one for one in parts if one["kind"] == "StatefulSet"]
+    container = broker["spec"]["template"]["spec"]["containers"][0]
+    values = {one["name"]: one.get("value") for one in container["env"]}
+    assert "HOST://127.0.0.1:29092" in values["KAFKA_CFG_ADVERTISED_LISTENERS"]
+    assert re.fullmatch(r"registry\.example\.org/mambogo/rehearsal/kafka:\w+", container["image"])
+    eureka = _named(result, "eureka")["DeployTarget"]["yaml"]
+    assert "replicas: 1\n" in eureka  # three in profile standard
+    page = _named(result, "cdn")["DeployTarget"]["Links"][0]["URL"]["Host"]
+    assert page == "127.0.0.1:18080"
 
 
 def test_a_missing_registry_is_refused_with_the_cure(checkout: Checkout) -> None:
