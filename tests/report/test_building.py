@@ -143,6 +143,8 @@ def test_finding_on_another_cluster_is_repeated_there(chosen: str) -> None:
         kind.failed("things", "a", expected="a", observed="b"),
         kind.failed("others", "b", expected="a", observed="b", reproduce="rehearsal e2e --stages contract"),
         kind.failed("tests", "c", expected="a", observed="b", reproduce="nox -s tests"),
+        kind.failed("cdn", "d", expected="a", observed="b", reproduce="rehearsal up --ci cdn"),
+        kind.failed("limits", "e", expected="a", observed="b", reproduce="rehearsal render"),
     ]
     report = build(records([began, *(CheckFinished("contract", one) for one in findings)]))
 
@@ -150,6 +152,8 @@ def test_finding_on_another_cluster_is_repeated_there(chosen: str) -> None:
         "things": f"rehearsal e2e --stages contract --seed 7 {chosen}",
         "others": f"rehearsal e2e --stages contract {chosen}",
         "tests": "nox -s tests",
+        "cdn": f"rehearsal e2e --stages deploy {chosen}",
+        "limits": f"rehearsal render {chosen}",
     }
 
 

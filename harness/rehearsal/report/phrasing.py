@@ -100,8 +100,13 @@ def stage_again(run: Run, stage: str) -> str:
 
 def there(run: Run, command: str) -> str:
     """Return a command as it works on the cluster of a run that chose one by its context."""
-    chosen = _given(run, "--context") if command.startswith("rehearsal e2e ") else []
-    return command if "--context" in command else " ".join([command, *map(shlex.quote, chosen)])
+    chosen = _given(run, "--context")
+    if not chosen or "--context" in command:
+        return command
+    if command.startswith("rehearsal up "):
+        command = "rehearsal e2e --stages deploy"  # `up` is for the project's own cluster
+    knows_it = command.startswith(("rehearsal e2e ", "rehearsal render"))
+    return " ".join([command, *map(shlex.quote, chosen)]) if knows_it else command
 
 
 def _choices(run: Run) -> list[str]:
