@@ -103,3 +103,21 @@ def test_everything_is_undone_when_nothing_can_be_said(ledger: Ledger) -> None:
 
     assert undo_all(ledger, {"planted": lambda arguments: undone.append(arguments["name"])}, full) == []
     assert (undone, ledger.entries()) == (["second", "first"], [])
+
+
+def test_each_entry_has_what_the_ledger_says_of_all(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, lambda: {"cluster": "uid-1"})
+    entry = ledger.enter("workload", "a pod", name="order")
+
+    assert dict(entry.arguments) == {"cluster": "uid-1", "name": "order"}
+    assert ledger.entries() == [entry]
+
+
+def test_ledger_with_an_unreadable_entry_is_not_empty(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    assert ledger.is_empty
+
+    ledger.folder.mkdir()
+    (ledger.folder / "1.json").write_text("broken", encoding="utf-8")
+
+    assert not ledger.is_empty

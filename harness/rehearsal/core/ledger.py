@@ -37,11 +37,13 @@ class Ledger:
     """A folder of entries; one process at a time writes to it."""
 
     folder: Path
+    always: Callable[[], Mapping[str, str]] = dict  # arguments of each entry, besides its own
 
     def enter(self, kind: str, what: str, **arguments: str) -> Entry:
         """Write an entry down; the change may be made when this returns."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        entry = Entry(f"{time.time_ns():020d}-{os.getpid()}", kind, what, arguments)
+        everything = {**self.always(), **arguments}
+        entry = Entry(f"{time.time_ns():020d}-{os.getpid()}", kind, what, everything)
         self._write(entry)
         return entry
 
@@ -54,6 +56,11 @@ class Ledger:
     def strike(self, entry: Entry) -> None:
         """Remove an entry whose change is undone."""
         self._file(entry.id).unlink(missing_ok=True)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be undone; an entry that is unreadable is one, too."""
+        return not any(self.folder.glob("*.json"))
 
     def entries(self) -> list[Entry]:
         """Return what is to be undone, oldest first. Raises HarnessError for an unreadable entry."""
