@@ -50,6 +50,29 @@ class Topics:
                 if partition in left and (message.offset() or 0) + 1 >= left[partition]:
                     del left[partition]
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return where the next record of each partition will be. Raises EnvironmentNotReadyError."""
+        with closing(self._consumer(_GROUP)) as consumer, _explained(topic):
+            return {partition: end for partition, _, end in _bounds(consumer, topic)}
+
+    def since(
+        self, topic: str, ends: Mapping[int, int], within_seconds: float
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield every record that comes after these ends, as JSON, until the time is over.
+
+        Raises EnvironmentNotReadyError when the broker refuses.
+        """
+        end = monotonic() + within_seconds
+        with closing(self._consumer(_GROUP)) as consumer, _explained(topic):
+            consumer.assign([TopicPartition(topic, *one) for one in ends.items()])
+            while (left := end - monotonic()) > 0:
+                message = consumer.poll(min(left, _POLL_SECONDS))
+                if message is None:
+                    continue
+                if error := message.error():
+                    raise _unread(topic, str(error))
+                yield json.loads(message.value() or b"{}")
+
     def lag(self, group: str, topics: Sequence[str]) -> int:
         """Return how many records of some topics a consumer group has not taken yet.
 
@@ -71,17 +94,18 @@ class Topics:
 
 def _ends(consumer: Consumer, topic: str) -> dict[int, int]:
     """The end of each partition that has records."""
-    found = {}
+    return {partition: end for partition, start, end in _bounds(consumer, topic) if end > start}
+
+
+def _bounds(consumer: Consumer, topic: str) -> Iterator[tuple[int, int, int]]:
+    """Yield each partition with its first record and the next one to come."""
     known = consumer.list_topics(topic, timeout=_KAFKA_SECONDS).topics[topic]
     if known.error:
         # One that nobody knows has no partitions: it would pass for an empty one.
         raise _unread(topic, str(known.error))
     for partition in known.partitions:
         place = TopicPartition(topic, partition)
-        start, end = consumer.get_watermark_offsets(place, timeout=_KAFKA_SECONDS)
-        if end > start:
-            found[partition] = end
-    return found
+        yield partition, *consumer.get_watermark_offsets(place, timeout=_KAFKA_SECONDS)
 
 
 @contextmanager
