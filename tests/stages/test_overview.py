@@ -42,6 +42,14 @@ def test_what_is_not_well_is_named(found: Overview, said: str) -> None:
     assert said in render(found)
 
 
+def test_what_is_left_on_another_cluster_is_named_and_keeps_no_run_from_this_one() -> None:
+    found = replace(WELL, left_on=["staging"])
+
+    assert found.well
+    assert "LEFT      something on staging: rehearsal undo" in render(found)
+    assert found.as_record()["left_on"] == ["staging"]
+
+
 def test_scripts_get_the_same() -> None:
     found = replace(WELL, workloads=[replace(ORDERS, ready=1)], to_undo=["kafka is stopped"])
     record = json.loads(json.dumps(found.as_record()))

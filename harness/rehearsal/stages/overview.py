@@ -29,6 +29,7 @@ class Overview:
     other_tree: str = ""  # what runs there instead of this tree; empty when it is this one
     to_undo: Sequence[str] = ()  # left by a killed run
     run: LastRun | None = None
+    left_on: Sequence[str] = ()  # other clusters, by their contexts: what is there keeps no run from this one
 
     @property
     def waiting(self) -> list[Rollout]:
@@ -58,6 +59,7 @@ class Overview:
             },
             "deployed": self.other_tree or "this tree",
             "to_undo": list(self.to_undo),
+            "left_on": list(self.left_on),
             "run": run and {"id": run.id, "verdict": run.verdict, "says": run.sentence, "report": run.page},
         }
 
@@ -73,6 +75,7 @@ def render(found: Overview) -> str:
     elif found.cluster.healthy:
         lines.append("stack     nothing is deployed: rehearsal up")
     lines += [f"LEFT      {what}: rehearsal undo" for what in found.to_undo]
+    lines += [f"LEFT      something on {context}: rehearsal undo" for context in found.left_on]
     if found.run:
         lines.append(f"last run  {found.run.verdict}: {found.run.sentence} ({found.run.page})")
     return "\n".join(lines)
