@@ -17,6 +17,7 @@ from rehearsal.shop.history import History
 from tests.load.flows import IMPATIENT, PLAN
 from tests.shop.fakes import SILENT, FakeShop, refusing
 
+EDGE = "http://127.0.0.1:18080"
 NOT_FOUND = {"status": 404, "detail": "There is no such order."}
 
 
@@ -54,7 +55,7 @@ def _ask(shop: GuardedShop, folder: Path, *, impatient: bool = False) -> Mapping
 
     async def ask() -> list[Check]:
         with History(folder / "contract" / "history.jsonl") as history:
-            return [check async for check in smoke(shop, plan, history)]
+            return [check async for check in smoke(shop, plan, history, EDGE)]
 
     return {(one.id, one.subject): one for one in asyncio.run(ask())}
 
@@ -83,7 +84,10 @@ def test_shop_that_takes_no_order_is_found_and_strangers_could_not_be_tried(tmp_
 
 @pytest.mark.parametrize("path", ["/api/orders", "/api/carts/current", "/api/payments"])
 def test_operation_that_needs_no_token_is_found(tmp_path: Path, path: str) -> None:
-    assert _failed(_ask(GuardedShop(unguarded=(path,)), tmp_path)) == [("contract.token", f"GET {path}")]
+    checks = _ask(GuardedShop(unguarded=(path,)), tmp_path)
+
+    assert _failed(checks) == [("contract.token", f"GET {path}")]
+    assert checks["contract.token", f"GET {path}"].reproduce == f"curl -i -X GET {EDGE}{path}"
 
 
 @pytest.mark.parametrize(

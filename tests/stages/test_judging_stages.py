@@ -124,14 +124,14 @@ def _users(shop: GuardedShop) -> set[str]:
 
 def test_contract_stage_of_a_good_shop_passes(room: Room, shop: GuardedShop, tmp_path: Path) -> None:
     _commit(tmp_path)
-    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop), "http://127.0.0.1:8080")(room)
 
     assert _verdicts(room) == {Verdict.PASS}
     assert {check.subject for check in room.checks} >= set(SERVICES)
 
 
 def test_contract_stage_keeps_the_live_documents(room: Room, shop: GuardedShop, tmp_path: Path) -> None:
-    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop), "http://127.0.0.1:8080")(room)
 
     kept = json.loads((room.folder / "order-service.openapi.json").read_text(encoding="utf-8"))
     assert kept == DOCUMENT
@@ -145,7 +145,7 @@ def test_promise_of_the_release_that_is_broken_is_found_before_the_shop_is_asked
     more = {**DOCUMENT["paths"], "/api/others": {"get": {"responses": {"200": {}}}}}
     released.write_text(json.dumps({**DOCUMENT, "paths": more}), encoding="utf-8")
     write_list(tmp_path / "contract-tests", {})
-    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop))(room)
+    ContractStage(tmp_path, lambda service: DOCUMENT, lambda: _opened(shop), "http://127.0.0.1:8080")(room)
 
     (found,) = room.failed()
     assert (found.id, found.subject) == ("contract.breaking", "cart-service GET /api/others")
@@ -157,7 +157,7 @@ def test_document_that_cannot_be_fetched_is_no_pass(room: Room, shop: GuardedSho
         raise EnvironmentNotReadyError("GONE", "no endpoints", hint="look")
 
     _commit(tmp_path)
-    ContractStage(tmp_path, live, lambda: _opened(shop))(room)
+    ContractStage(tmp_path, live, lambda: _opened(shop), "http://127.0.0.1:8080")(room)
 
     drift = [check for check in room.checks if check.id == "contract.drift"]
     assert {check.verdict for check in drift} == {Verdict.INVALID}

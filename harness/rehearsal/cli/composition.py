@@ -15,6 +15,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from rehearsal.core import paths
 from rehearsal.core.events import Emit, Level, Notice, fan_out
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rehearsal.deploy.tilt import Tilt
     from rehearsal.supply.supplies import Supplies
 
+OF_CLUSTER = "cluster"  # of an entry in another cluster's ledger: the identity of that cluster
 _TOOLS = ("kubectl", "kind", "tilt")
 # What the Dockerfiles under services/ stand on; Tilt builds those, but not these.
 _BUILD_BASES = ("python", "python-build")
@@ -69,23 +71,50 @@ class Workshop:
         """The ledger of the cluster: what this machine has changed on it."""
         from rehearsal.core.ledger import Ledger
 
-        return Ledger(self.paths.ledger)
+        if not self.paths.context:
+            return Ledger(self.paths.ledger)
+        # A context may lead to another cluster by the time that an entry is to be undone.
+        return Ledger(self.paths.ledger, lambda: {OF_CLUSTER: self.cluster_identity()})
 
     def at(self, context: str) -> Workshop:
         """Return a workshop for the cluster of a context; an empty one is the project's own.
 
-        Raises ConfigurationError unless the catalogue describes another one, and kubectl knows it.
+        Raises ConfigurationError unless the catalogue describes another one.
+        """
+        if context in ("", self.catalogue.cluster.context):
+            return self
+        self.catalogue.elsewhere(context)
+        catalogue = self.catalogue.model_copy(update={"ports": self.catalogue.ports_at(context)})
+        return replace(self.left_at(context), catalogue=catalogue)
+
+    def left_at(self, context: str) -> Workshop:
+        """Return a workshop for what was left on another cluster, whether the catalogue describes it or not.
+
+        Undoing takes no port of it.
+        """
+        return replace(self, paths=replace(self.paths, context=context))
+
+    def copy_kubeconfig(self) -> None:
+        """Take the context of another cluster, and no other: nothing else of the user's can be hit.
+
+        Whoever calls holds the lock of runs: a living one goes by the copy that is there. Raises
+        ConfigurationError unless the catalogue describes the cluster, and kubectl knows it.
         """
         from rehearsal.cluster import kubeconfig
 
-        if context in ("", self.catalogue.cluster.context):
-            return self
-        place = self.catalogue.elsewhere(context)
-        paths = replace(self.paths, context=context)
-        # A copy of its context and no other: nothing else that is in the user's file can be hit.
-        kubeconfig.copy(self.supplies.tool("kubectl"), place.kubeconfig, context, paths.kubeconfig)
-        catalogue = self.catalogue.model_copy(update={"ports": self.catalogue.ports_at(context)})
-        return Workshop(paths, catalogue, self.emit, self.close_console)
+        if context := self.paths.context:
+            place = self.catalogue.elsewhere(context)
+            kubectl = self.supplies.tool("kubectl")
+            kubeconfig.copy(kubectl, place.kubeconfig, context, self.paths.kubeconfig)
+
+    def left_elsewhere(self) -> list[str]:
+        """Return the contexts of other clusters than this one on which a run has left something."""
+        from rehearsal.core.ledger import Ledger
+
+        folders = (self.paths.state / paths.CONTEXTS).glob("*")
+        known = {"", *(unquote(one.name) for one in folders)} - {self.paths.context}
+        left = [one for one in sorted(known) if not Ledger(replace(self.paths, context=one).ledger).is_empty]
+        return [one or self.catalogue.cluster.context for one in left]
 
     def forget_cluster(self) -> None:
         """Take the cluster of a killed run out of the ledger: it is the user's from now on, or gone."""
@@ -206,7 +235,8 @@ class Workshop:
             nodes = DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name)
             only = nodes[0].name if len(nodes) == 1 else None
         registry = EngineRegistry(self.docker, self._registry)
-        preparation = Preparation(self.api(), registry, self.paths.state, self.emit, only)
+        shared = bool(self.paths.context)
+        preparation = Preparation(self.api(), registry, self.paths.state, self.emit, only, shared)
         preparation.run(self.renderer(), self.profile)
 
     @property
@@ -269,14 +299,13 @@ class Workshop:
         """Return what tells the cluster from every other one; empty when there is none.
 
         Of the project's own it is the id of the control plane's container. Raises EnvironmentNotReadyError
-        when another one does not answer.
+        when another one does not say it: that is never empty.
         """
         from rehearsal.cluster.engine import DockerNodeEngine
+        from rehearsal.cluster.identity import identity_of
 
         if self.paths.context:
-            # Nothing else of a cluster is as old as it, and never made anew.
-            found = self.api().get("/api/v1/namespaces/kube-system") or {}
-            return str(found.get("metadata", {}).get("uid", ""))
+            return identity_of(self.api(), self.context)
         return _control_plane(DockerNodeEngine(self.docker).nodes(self.catalogue.cluster.name))
 
     def seen_cluster_identity(self) -> str | None:

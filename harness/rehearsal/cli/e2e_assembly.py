@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from urllib.parse import unquote
 
 import click
 
 from rehearsal.chaos.injecting import WORKLOAD_ENTRY, Injector, WorkloadUndo
 from rehearsal.cli.cluster_commands import bring_up, take_down
-from rehearsal.cli.composition import Workshop, workshop
+from rehearsal.cli.composition import OF_CLUSTER, Workshop, workshop
+from rehearsal.cli.elsewhere import advised, require_same_shop
 from rehearsal.cli.judging_assembly import (
     NAMESPACES,
     choose,
     experiments,
     judging_stages,
     postgres_of,
-    require_same_shop,
     tap_of,
 )
 from rehearsal.cluster import record
 from rehearsal.contract.tapping.tap import Tap
-from rehearsal.core.errors import ConfigurationError, HarnessError
+from rehearsal.core.errors import ConfigurationError, HarnessError, RehearsalError
 from rehearsal.core.events import Level, Notice, RunFacts, fan_out
 from rehearsal.core.journal import Journal
 from rehearsal.core.ledger import Ledger, Undo, undo_all
 from rehearsal.core.locking import exclusive
-from rehearsal.core.paths import CONTEXTS
 from rehearsal.core.temporary import sweep
 from rehearsal.core.timing import Timing
 from rehearsal.core.verdicts import exit_code_of_ending
@@ -42,7 +39,7 @@ from rehearsal.deploy.manifests import Manifest
 from rehearsal.load.weighing import beside
 from rehearsal.stages import run_folder
 from rehearsal.stages.artefacts import Secrets, clean_left
-from rehearsal.stages.collecting import collect
+from rehearsal.stages.collecting import AROUND, AROUND_ELSEWHERE, collect
 from rehearsal.stages.deploying import deploy_stage
 from rehearsal.stages.doctor import examine
 from rehearsal.stages.doctor.collecting import written_folders
@@ -59,6 +56,11 @@ _LOCK = "e2e.lock"
 _SEED_BITS = 32
 _GIB = 1 << 30
 _MIB = 1 << 20
+Say = Callable[[str], None]
+
+
+def _nothing(what: str) -> None:
+    """Say nothing of what was undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,54 +93,68 @@ def rehearse(options: Options, began: Callable[[Path], None] = lambda folder: No
     with workshop("e2e", announce=False) as own:
         _require_sensible(own, options)
         shop = own.at(options.request.context)
-        if any(one.spec.name == "cluster" and one.skip for one in planned):
-            # Whoever goes on with what is there must not be told of another profile in the report.
-            found = record.setting(shop.paths, shop.catalogue)
-            record.require_same(found, profile=options.profile, timing=options.timing)
-        with exclusive(shop.paths.locks / _LOCK, purpose="e2e", emit=shop.emit):
-            return _in_turn(shop, options, planned, began)
+        with advised(shop):
+            if any(one.spec.name == "cluster" and one.skip for one in planned):
+                # Whoever goes on with what is there must not be told of another profile in the report.
+                found = record.setting(shop.paths, shop.catalogue)
+                record.require_same(found, profile=options.profile, timing=options.timing)
+            with exclusive(shop.paths.locks / _LOCK, purpose="e2e", emit=shop.emit):
+                shop.copy_kubeconfig()
+                return _in_turn(shop, options, planned, began)
 
 
-def undo(shop: Workshop, *, awaits: bool = True) -> list[str]:
-    """Undo what a killed run left, and return what that was; what a living one changes is awaited.
+def undo(shop: Workshop, say: Say = _nothing, *, awaits: bool = True) -> None:
+    """Undo what a killed run left, and say what that was; what a living one changes is awaited.
 
     Without `awaits` what was broken is given back and not waited for: its cure may be yet to be deployed.
     Raises HarnessError when something stays.
     """
     with exclusive(shop.paths.locks / _LOCK, purpose="undo", emit=shop.emit):
-        cleaned = clean_left(shop.paths.root, Secrets(shop.paths.state), shop.emit)
-        done = [
-            *(f"secrets in {folder.name}" for folder in cleaned),
-            *undo_what_was_left(shop, awaits=awaits),
-        ]
+        for folder in clean_left(shop.paths.root, Secrets(shop.paths.state), shop.emit):
+            say(f"secrets in {folder.name}")
+        undo_what_was_left(shop, say, awaits=awaits)
     if marked := run_folder.marked(shop.paths.root):
         raise HarnessError(
             "SECRETS_LEFT",
             f"secrets may be left in {', '.join(str(folder) for folder in marked)}",
             hint="The warning above names the files: see to it that they can be written, or remove them.",
         )
-    return done
 
 
-def undo_everywhere(own: Workshop) -> list[str]:
-    """Undo what killed runs left on the project's own cluster and on others; return what that was.
+def undo_everywhere(own: Workshop, say: Say) -> None:
+    """Undo what killed runs left on the project's own cluster and on others, and say what that was.
 
-    Raises HarnessError when something stays, ConfigurationError for a cluster that is no longer described.
+    Raises HarnessError that names each cluster on which something stays, when all have had their turn.
     """
-    return [*undo(own), *(what for context in left_elsewhere(own) for what in undo(own.at(context)))]
+    turns = {own.context: partial(undo, own, say)}
+    turns |= {one: partial(_undo_there, own.left_at(one), say) for one in own.left_elsewhere()}
+    failed: dict[str, Exception] = {}
+    for context, turn in turns.items():
+        try:
+            turn()
+        except Exception as error:
+            # Whatever it is: the other clusters must have their turn.
+            failed[context] = error
+    if failed:
+        hints = [error.hint for error in failed.values() if isinstance(error, RehearsalError)]
+        raise HarnessError(
+            "UNDO_INCOMPLETE",
+            "; ".join(f"on {context}: {error}" for context, error in failed.items()),
+            hint=" ".join(dict.fromkeys(hints)) or "The warnings above say why.",
+        )
 
 
-def left_elsewhere(shop: Workshop) -> list[str]:
-    """Return the contexts of other clusters than this one on which a killed run has left something."""
-    state = shop.paths.state
-    others = [replace(shop.paths, context=unquote(one.name)) for one in (state / CONTEXTS).glob("*")]
-    if shop.paths.context:
-        others.append(replace(shop.paths, context=""))
-    return [
-        one.context or shop.catalogue.cluster.context
-        for one in sorted(others, key=lambda paths: paths.context)
-        if one.context != shop.paths.context and Ledger(one.ledger).entries()
-    ]
+def _undo_there(shop: Workshop, say: Say) -> None:
+    """Undo what was left on another cluster; where there is no newer kubeconfig, by that of its last run."""
+    with exclusive(shop.paths.locks / _LOCK, purpose="undo", emit=shop.emit):
+        try:
+            shop.copy_kubeconfig()
+        except ConfigurationError as error:
+            if not shop.paths.kubeconfig.exists():
+                raise
+            said = f"{error.message}: {shop.context} is undone by the kubeconfig of its last run"
+            shop.emit(Notice(Level.WARNING, said))
+        undo_what_was_left(shop, say)
 
 
 def _in_turn(
@@ -147,7 +163,7 @@ def _in_turn(
     secrets, say = Secrets(shop.paths.state), shop.emit
     clean_left(shop.paths.root, secrets, say)
     undo_what_was_left(shop)
-    for context in left_elsewhere(shop):
+    for context in shop.left_elsewhere():
         # Another cluster may be out of reach for good reasons; this one can be judged.
         left = f"what a run has changed on {context} is not undone: `rehearsal undo` does it"
         say(Notice(Level.WARNING, left))
@@ -188,12 +204,17 @@ def _run_stages(
             ledger=shop.ledger,
             undoers=_undoers(shop),
             stages=_stages(shop, options, shop.ledger, tap),
-            diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since),
+            diagnose=lambda room, since: collect(shop.api(), NAMESPACES, room, since, _around(shop)),
             guard=_guard(shop),
             redact=redact,
             faults=(WORKLOAD_ENTRY,),
         )
         return exit_code_of_ending(runner.run(planned))
+
+
+def _around(shop: Workshop) -> Sequence[str]:
+    """Return the namespaces that the shop stands on, as far as they are this project's to show."""
+    return AROUND_ELSEWHERE if shop.paths.context else AROUND
 
 
 def _report(folder: Path) -> None:
@@ -217,22 +238,29 @@ def _filled(shop: Workshop) -> Mapping[str, Path]:
     return {**filled, "state": shop.paths.state, "runs": shop.paths.root}
 
 
-def undo_what_was_left(shop: Workshop, *, awaits: bool = True) -> list[str]:
-    """Undo what a killed run left, and return what that was; the caller holds the lock of runs.
+def undo_what_was_left(shop: Workshop, say: Say = _nothing, *, awaits: bool = True) -> None:
+    """Undo what a killed run left, and say what that was; the caller holds the lock of runs.
 
     Raises HarnessError when something stays.
     """
-    found = [entry.what for entry in shop.ledger.entries()]
+    found = shop.ledger.entries()
     sweep()
     left = undo_all(shop.ledger, _undoers(shop, awaits=awaits), shop.emit)
+    for entry in found:
+        if entry not in left:
+            say(entry.what)
     if left:
         raise HarnessError(
             "UNDO_INCOMPLETE",
             f"what an earlier run changed could not be undone: {'; '.join(one.what for one in left)}",
-            hint="The warnings above say why. `rehearsal up --ci` mends the cluster, then undoes; "
-            "`rehearsal down` removes it with everything on it.",
+            hint=f"The warnings above say why. {_mending(shop)}",
         )
-    return found
+
+
+def _mending(shop: Workshop) -> str:
+    if shop.paths.context:
+        return f"Of a cluster that is gone for good, or was made anew, remove {shop.paths.cluster}."
+    return "`rehearsal up --ci` mends the cluster, then undoes; `rehearsal down` removes it with all on it."
 
 
 def _require_sensible(shop: Workshop, options: Options) -> None:
@@ -270,9 +298,9 @@ def _facts(shop: Workshop, options: Options, folder: Path, sha: str, *, changed:
 
 def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mapping[str, Stage]:
     # Once in a run is enough, and what it takes is made only once.
-    prove_place = cache(lambda: asyncio.run(require_same_shop(shop)))
+    prove_place = cache(lambda: require_same_shop(shop))
     judging = _judging(shop, options, ledger, tap)
-    return {
+    stages = {
         "doctor": doctor_stage(
             lambda: examine(shop.paths, shop.catalogue, supplies=lambda: shop.passive_supplies)
         ),
@@ -286,6 +314,17 @@ def _stages(shop: Workshop, options: Options, ledger: Ledger, tap: Tap) -> Mappi
         "deploy": deploy_stage(shop.deployment, lambda: _manifests(shop), shop.catalogue.working_set_mib),
         **{name: _on_this_tree(shop, stage, prove_place) for name, stage in judging.items()},
     }
+    return {name: _advised(shop, stage) for name, stage in stages.items()}
+
+
+def _advised(shop: Workshop, stage: Stage) -> Stage:
+    """Return a stage whose errors advise what helps on its cluster."""
+
+    def work(room: Room) -> None:
+        with advised(shop):
+            stage(room)
+
+    return work
 
 
 def _manifests(shop: Workshop) -> tuple[Sequence[Manifest], Sequence[Manifest]]:
@@ -325,8 +364,11 @@ def _on_this_tree(shop: Workshop, stage: Stage, prove_place: Callable[[], None])
 def _undoers(shop: Workshop, *, awaits: bool = True) -> Mapping[str, Undo]:
     def undo_workload(arguments: Mapping[str, str]) -> None:
         # A cluster that is gone has taken what was broken with it.
-        if shop.cluster_identity():
+        if _is_there(shop, arguments):
             WorkloadUndo(Injector(shop.api(), shop.ledger, postgres_of(shop)), awaits=awaits)(arguments)
+
+    if shop.paths.context:
+        return {WORKLOAD_ENTRY: undo_workload}  # nothing else is ever changed there
 
     def undo_pod(arguments: Mapping[str, str]) -> None:
         if shop.cluster_identity():
@@ -341,6 +383,22 @@ def _undoers(shop: Workshop, *, awaits: bool = True) -> Mapping[str, Undo]:
         WORKLOAD_ENTRY: undo_workload,
         beside.POD_ENTRY: undo_pod,
     }
+
+
+def _is_there(shop: Workshop, arguments: Mapping[str, str]) -> bool:
+    """Return whether there is a cluster on which a change could be undone.
+
+    Raises HarnessError when a context leads to another one than was changed, EnvironmentNotReadyError when
+    nobody says to which.
+    """
+    identity = shop.cluster_identity()
+    if shop.paths.context and identity != arguments.get(OF_CLUSTER):
+        raise HarnessError(
+            "CLUSTER_ANOTHER",
+            f"context {shop.context} leads to another cluster than the one that was changed",
+            hint="Have it lead there again.",
+        )
+    return bool(identity)
 
 
 def _maker(shop: Workshop) -> str:

@@ -74,6 +74,13 @@ def undo() -> None:
     from rehearsal.cli.composition import workshop
     from rehearsal.cli.e2e_assembly import undo_everywhere
 
+    undone: list[str] = []
+
+    def say(what: str) -> None:
+        undone.append(what)
+        click.echo(f"undone: {what}")
+
     with workshop("undo", announce=False) as shop:
-        undone = undo_everywhere(shop)
-    click.echo("\n".join(f"undone: {what}" for what in undone) or "nothing to undo")
+        undo_everywhere(shop, say)
+    if not undone:
+        click.echo("nothing to undo")

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from rehearsal.chaos.experiment import Experiment
 from rehearsal.chaos.injecting import Extent, Injector, Kind, Workload
 from rehearsal.chaos.postgres import Postgres
@@ -36,7 +38,6 @@ from rehearsal.load.weighing.operations import Goods
 from rehearsal.load.weighing.session import Weighing
 from rehearsal.shop.accounts import OF_LOAD, OF_WEIGHING, accounts, read_credentials, realm
 from rehearsal.shop.client import HttpShop, http_client
-from rehearsal.shop.stocking import stock_one
 from rehearsal.shop.tokens import PasswordTokens, Realm
 from rehearsal.stages.chaos import ChaosStage
 from rehearsal.stages.contract import ContractStage, Fuzzing
@@ -51,6 +52,7 @@ MANAGED_NAMESPACE = "mambogo-managed"
 NAMESPACES = (NAMESPACE, MANAGED_NAMESPACE)
 _REALM = "mambogo"
 _LEAST_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
 _ORDERS = Workload(NAMESPACE, "order-service")
 _INVENTORY = Workload(NAMESPACE, "inventory-service")
 _SERVICES = (
@@ -82,6 +84,7 @@ def judging_stages(
             shop.paths.root,
             lambda service: _document(shop, service),
             lambda: open_shop(shop),
+            edge(shop),
             _fuzzing(shop),
         )
 
@@ -128,21 +131,45 @@ def weighing_of(shop: Workshop) -> Weighing:
         shop.api(),
         DockerNodeEngine(shop.docker),
         NAMESPACE,
-        _forwarding(shop).to_pod,
+        forwarding(shop).to_pod,
         Beside(shop.api(), shop.ledger, NAMESPACE).pod,
         bearer=lambda: asyncio.run(_tokens(shop, [OF_WEIGHING]))[OF_WEIGHING],
         goods=lambda: asyncio.run(stocked()),
     )
 
 
-def _forwarding(shop: Workshop) -> Forwarding:
-    return Forwarding(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context, NAMESPACE)
+def forwarding(shop: Workshop, namespace: str = NAMESPACE) -> Forwarding:
+    """Return what makes ways to the deployed shop's services and pods, past edge and gateway."""
+    return Forwarding(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context, namespace)
+
+
+def read_inside(shop: Workshop, service: str, path: str) -> Mapping[str, Any] | None:
+    """Return what a service itself answers, parsed; None for 404.
+
+    Raises EnvironmentNotReadyError when there is no way to it, or it answers something else.
+    """
+    log = shop.paths.logs / "elsewhere" / f"{service}.log"
+    with (
+        forwarding(shop).to(service, log) as address,
+        httpx.Client(base_url=address, timeout=_ANSWER_SECONDS, trust_env=False) as client,
+    ):
+        try:
+            answer = client.get(path)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            return dict(answer.raise_for_status().json())
+        except (httpx.HTTPError, ValueError, TypeError) as error:
+            raise EnvironmentNotReadyError(
+                "SERVICE_NOT_READ",
+                f"{service} does not answer {path}: {error}",
+                hint=f"`kubectl get pods -n {NAMESPACE}` shows whether it is well.",
+            ) from error
 
 
 def _fuzzing(shop: Workshop) -> Fuzzing:
     """Return both ways to the services: directly, and through edge and gateway."""
-    forwarding = _forwarding(shop)
-    edge = _edge(shop)
+    inside = forwarding(shop)
+    address = edge(shop)
 
     def secrets() -> Mapping[str, str]:
         return {"PROVIDER_WEBHOOK_SECRET": read_credentials(shop.paths.state)["provider_webhook_secret"]}
@@ -150,10 +177,10 @@ def _fuzzing(shop: Workshop) -> Fuzzing:
     return Fuzzing(
         lambda: open_shop(shop),
         (
-            Way("directly", forwarding.to, DIRECTLY),
+            Way("directly", inside.to, DIRECTLY),
             Way(
                 "through the gateway",
-                lambda service, log: nullcontext(edge),
+                lambda service, log: nullcontext(address),
                 BY_GATEWAY,
                 hidden=INSIDE_ONLY,
                 refused=REFUSED_ON_THE_WAY,
@@ -194,7 +221,7 @@ def _journeys(shop: Workshop, products: tuple[str, ...], seed: int) -> JourneyPl
     place, every = realm(_token_url(shop), credentials), accounts(credentials)
     return JourneyPlan(
         "journeys",
-        _edge(shop),
+        edge(shop),
         flows.load_shoppers_per_second,
         flows.load_seconds,
         products,
@@ -210,7 +237,8 @@ def _journeys(shop: Workshop, products: tuple[str, ...], seed: int) -> JourneyPl
     )
 
 
-def _edge(shop: Workshop) -> str:
+def edge(shop: Workshop) -> str:
+    """Return the address by which the deployed shop is reached."""
     return f"http://127.0.0.1:{shop.catalogue.ports.http}"
 
 
@@ -274,7 +302,7 @@ def choose(every: Sequence[Experiment], only: Sequence[str]) -> tuple[Experiment
 @asynccontextmanager
 async def open_shop(shop: Workshop) -> AsyncIterator[HttpShop]:
     credentials = read_credentials(shop.paths.state)
-    async with http_client(_edge(shop)) as client:
+    async with http_client(edge(shop)) as client:
         yield HttpShop(client, PasswordTokens(client, _realm(shop, credentials), accounts(credentials)))
 
 
@@ -283,32 +311,16 @@ def postgres_of(shop: Workshop) -> Postgres:
     return Postgres(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context)
 
 
-def books_of(shop: Workshop) -> ClusterSource:
-    """Return where the deployed shop's rows, topics and payments are."""
+def books_of(shop: Workshop, sandbox_url: str = "") -> ClusterSource:
+    """Return where the deployed shop's rows, topics and payments are; these by its port, or elsewhere."""
     from rehearsal.chaos.sources import ClusterSource
     from rehearsal.chaos.topics import Topics
 
     return ClusterSource(
         postgres_of(shop),
         Topics(bootstrap_servers(shop.catalogue, shop.profile)),
-        f"http://127.0.0.1:{shop.catalogue.ports.sandbox}",
+        sandbox_url or f"http://127.0.0.1:{shop.catalogue.ports.sandbox}",
     )
-
-
-async def require_same_shop(shop: Workshop) -> None:
-    """Raise EnvironmentNotReadyError unless the ports lead to the shop on the cluster of the context.
-
-    A tunnel to another cluster, or a port of the project's own, would have another shop judged.
-    """
-    async with open_shop(shop) as opened:
-        product_id = await stock_one(opened, "place", "proof of place", 100, 1, shop.emit)
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/product-service:http/proxy/api/products/{product_id}"
-    if shop.api().get(path) is None:
-        raise EnvironmentNotReadyError(
-            "SHOP_ELSEWHERE",
-            f"{_edge(shop)} leads to another shop than the one of context {shop.context}",
-            hint=f"Each port in rehearsal.toml, [contexts.{shop.context}], has to lead to that cluster.",
-        )
 
 
 def tap_of(shop: Workshop, folder: Path) -> Tap:
@@ -323,9 +335,13 @@ def bootstrap_servers(catalogue: Catalogue, profile: str) -> str:
 
 
 def _document(shop: Workshop, service: str) -> Mapping[str, Any]:
-    # Through the API server: the services have no way in of their own.
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/{service}:http/proxy/openapi.json"
-    document = shop.api().get(path)
+    # The services have no way in of their own. The API server's proxy is fast, and a stranger to network
+    # policies where they are enforced, as they may be on a cluster of others.
+    if shop.paths.context:
+        document = read_inside(shop, service, "/openapi.json")
+    else:
+        path = f"/api/v1/namespaces/{NAMESPACE}/services/{service}:http/proxy/openapi.json"
+        document = shop.api().get(path)
     if document is None:
         raise EnvironmentNotReadyError(
             "DOCUMENT_NOT_THERE",

@@ -42,18 +42,18 @@ def _look(shop: Workshop) -> Overview:
 
     cluster = look(shop.paths, DockerNodeEngine(shop.docker), KubernetesApi)
     left = [entry.what for entry in shop.ledger.entries()]
-    run = _last_run(shop)
+    run, left_on = _last_run(shop), shop.left_elsewhere()
     if not cluster.made or not cluster.nodes:
-        return Overview(cluster, (), "nothing", left, run)
+        return Overview(cluster, (), "nothing", left, run, left_on)
     try:
         workloads, templates = read_all(shop.api()), read_templates(shop.api())
     except EnvironmentNotReadyError:
-        return Overview(cluster, (), "nobody knows: the API server does not answer", left, run)
+        return Overview(cluster, (), "nobody knows: the API server does not answer", left, run, left_on)
     tree = provenance.tree_hash(shop.paths.root)
     other = provenance.difference(
         shop.paths.state, tree=tree, cluster=shop.cluster_identity(), templates=templates
     )
-    return Overview(cluster, workloads, other, left, run)
+    return Overview(cluster, workloads, other, left, run, left_on)
 
 
 def _last_run(shop: Workshop) -> LastRun | None:

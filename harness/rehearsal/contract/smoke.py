@@ -34,8 +34,11 @@ class OpenShop(Shop, Protocol):
         """Ask without a token."""
 
 
-async def smoke(shop: OpenShop, plan: FlowPlan, history: History) -> AsyncIterator[Check]:
-    """Yield the checks, one question after the other; the plan's second user is the stranger."""
+async def smoke(shop: OpenShop, plan: FlowPlan, history: History, address: str) -> AsyncIterator[Check]:
+    """Yield the checks, one question after the other; the plan's second user is the stranger.
+
+    `address` is the shop's, for commands that ask again.
+    """
     owner, stranger = plan.users[:2]
     one_order = replace(plan, rate_per_second=1.0, seconds=1.0, users=(owner,))
     flow = Flow(one_order, shop, history)
@@ -43,7 +46,7 @@ async def smoke(shop: OpenShop, plan: FlowPlan, history: History) -> AsyncIterat
     one = flow.orders[0]
     yield _order(one.state, one.order_id, str(one.answer), history)
     for method, path in _GUARDED:
-        yield _token(f"{method} {path}", await shop.anonymous(method, path))
+        yield _token(method, path, await shop.anonymous(method, path), address)
     if one.order_id:
         own = await shop.order(owner, one.order_id)
         theirs = await shop.order(stranger, one.order_id)
@@ -67,7 +70,8 @@ def _order(state: str, order_id: str, answer: str, history: History) -> Check:
     )
 
 
-def _token(operation: str, answer: Answer) -> Check:
+def _token(method: str, path: str, answer: Answer, address: str) -> Check:
+    operation = f"{method} {path}"
     if why := _unanswered(answer):
         return TOKEN.invalid(operation, why)
     if answer.status == _UNAUTHORIZED:
@@ -77,7 +81,7 @@ def _token(operation: str, answer: Answer) -> Check:
         f"without a token it answers {answer.status}",
         expected="401",
         observed=str(answer),
-        reproduce=f"curl -i -X {operation.replace(' ', ' http://127.0.0.1:8080')}",
+        reproduce=f"curl -i -X {method} {address}{path}",
     )
 
 

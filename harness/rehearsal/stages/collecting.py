@@ -28,6 +28,7 @@ from rehearsal.stages.describing import (
 from rehearsal.stages.room import Room
 
 AROUND = ("mambogo-monitoring", "kube-system")  # what the shop stands on
+AROUND_ELSEWHERE = AROUND[:1]  # what else runs on a cluster of others is not for this project's reports
 MISSING = "missing.txt"
 _FOLDER = "diagnosis"  # in the stage's
 _LOG_LINES = 500

@@ -58,6 +58,7 @@ class ContractStage:
     root: Path  # the checkout, with the committed documents
     live: Callable[[str], Mapping[str, Any]]  # a service's document, as it serves it
     open_shop: OpenShops
+    address: str  # of the shop, for commands that ask it again
     fuzzing: Fuzzing | None = None  # without it the services are not asked directly
     today: Callable[[], date] = _today
 
@@ -140,7 +141,7 @@ class ContractStage:
             products = await stock_up(shop, "contract", products=1, units=_UNITS, emit=room.emit)
             plan = FlowPlan("contract", 1.0, 1.0, OF_CONTRACT, products, room.seed)
             with History(room.folder / "history.jsonl") as history:
-                async for check in smoke(shop, plan, history):
+                async for check in smoke(shop, plan, history, self.address):
                     room.record(check)
 
 
