@@ -203,7 +203,7 @@ def kill_tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def elsewhere_tests(session: nox.Session) -> None:
-    """Make a second cluster, deploy and judge it by its context, kill a run there: 10 minutes."""
+    """Make a second cluster, deploy and judge it by its context, kill a run there: 20 minutes."""
     install(session, "test")
     session.run("pytest", "tests/live", "-m", "elsewhere", *session.posargs)
 

@@ -1,23 +1,27 @@
 """A cluster that the project did not make: deployed and judged by its context, and mended after `kill -9`.
 
 It is a second kind cluster, made by a checkout with another name and other ports, whose state the checkout
-that rehearses does not know. The project's own cluster may be there or not; nothing of it is touched.
+that rehearses does not know. The project's own cluster may be there or not; nothing of it is touched, nor is
+the user's kubeconfig.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rehearsal.cli.judging_assembly import NAMESPACES
 from rehearsal.cluster.engine import connect
 from rehearsal.core import catalogue
 from rehearsal.core.ledger import Ledger
@@ -30,12 +34,13 @@ from rehearsal.supply.supplies import make_supplies
 from tests.live.conftest import ROOT
 from tests.live.killed_machine import begun
 
-pytestmark = [pytest.mark.cluster, pytest.mark.elsewhere, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.elsewhere, pytest.mark.timeout(3600)]
 
 _NAME = "elsewhere"
 _CONTEXT = f"kind-{_NAME}"
 _FURTHER = 10_000  # from each port of the project's own cluster to the one here
-_RUN_SECONDS = 1500.0
+_RUN_SECONDS = 3000.0
+_END_SECONDS = 300.0  # a run that is ended undoes first
 _GIT = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org"]
 
 
@@ -68,23 +73,33 @@ class Checkout:
             subprocess.run([*_GIT, *words], cwd=root, check=True)
         return cls(root, folder / "state")
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command of the project."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "rehearsal", *arguments],
-            cwd=self.root,
-            env={**os.environ, "CI": "true", "XDG_STATE_HOME": str(self.state)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start a command of the project; return it and the file with what it says.
+
+        A pipe would be full while nobody reads, and what a killed command leaves behind would hold it open.
+        """
+        said = self.root.parent / f"{uuid.uuid4().hex}.log"
+        chosen = {"XDG_STATE_HOME": str(self.state), "KUBECONFIG": str(self.root.parent / "users-kubeconfig")}
+        with said.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rehearsal", *arguments],
+                cwd=self.root,
+                env={**os.environ, "CI": "true", **chosen},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        return process, said
 
     def run(self, *arguments: str, code: int = ExitCode.PASS) -> str:
         """Run a command to its end, which must have this code; return what it said."""
-        with self.start(*arguments) as process:
-            said, _ = process.communicate(timeout=_RUN_SECONDS)
-        assert process.returncode == code, said
-        return said
+        process, said = self.start(*arguments)
+        try:
+            process.wait(_RUN_SECONDS)
+        finally:
+            _end(process)
+        text = said.read_text(encoding="utf-8")
+        assert process.returncode == code, text
+        return text
 
     @property
     def ledger(self) -> Ledger:
@@ -101,7 +116,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         kubeconfig = maker.state / "mambogo-rehearsal" / "kubeconfig"
         yield Checkout.made(tmp_path_factory.mktemp("here"), _describing(kubeconfig))
     finally:
-        maker.run("cluster", "down")
+        maker.run("cluster", "down", "--images")
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +125,23 @@ def kubectl(folders: Paths) -> Path:
     return make_supplies(folders, catalogue.load(ROOT), emit=lambda event: None, docker=None).tool("kubectl")
 
 
-def test_it_is_deployed_and_judged_and_nothing_of_the_own_cluster_is_touched(here: Checkout) -> None:
-    own = _own_containers()
+def test_it_is_deployed_and_judged_and_nothing_of_the_own_cluster_is_touched(
+    here: Checkout, kubectl: Path, folders: Paths
+) -> None:
+    own, pods = _own_containers(), _own_pods(kubectl, folders)
 
-    chosen = ("--stages", "deploy,contract,chaos,events", "--experiment", "kill-all-cart-service")
-    said = here.run("e2e", "--context", _CONTEXT, *chosen)
+    experiments = ("kill-all-cart-service", "cut-off-inventory-service")
+    chosen = (word for one in experiments for word in ("--experiment", one))
+    said = here.run("e2e", "--context", _CONTEXT, "--stages", "deploy,contract,load,chaos,events", *chosen)
 
     assert "\nPASS: All " in said
     assert "chaos.recovery     PASS" in said
+    assert "load.formula       PASS" in said
     assert here.ledger.entries() == []
     assert _own_containers() == own
+    # An HPA may have taken some away; each of these faults takes all of a workload.
+    after = _own_pods(kubectl, folders)
+    assert [name for name, uids in pods.items() if not uids & after.get(name, set())] == []
 
 
 def test_what_was_deployed_is_known_and_another_tree_is_refused(here: Checkout) -> None:
@@ -138,12 +160,12 @@ def test_what_was_deployed_is_known_and_another_tree_is_refused(here: Checkout) 
 
 def test_fault_of_a_killed_run_is_undone_there(here: Checkout, kubectl: Path) -> None:
     chosen = ("--stages", "chaos", "--experiment", "outage-kafka")
-    process = here.start("e2e", "--context", _CONTEXT, *chosen)
+    process, _ = here.start("e2e", "--context", _CONTEXT, *chosen)
     try:
         _await_outage(here, kubectl)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.wait()
     assert [one.what for one in here.ledger.entries()] == ["kafka, scaled from 1 to 0"]
 
     assert "undone: kafka, scaled from 1 to 0" in here.run("undo")
@@ -182,6 +204,33 @@ def _own_containers() -> dict[str, tuple[str, str]]:
     with closing(connect()) as docker:
         found = docker.containers.list(all=True, filters={"name": "^/mambogo-"})
         return {str(one.name): (str(one.id), one.attrs["State"]["StartedAt"]) for one in found}
+
+
+def _own_pods(kubectl: Path, folders: Paths) -> Mapping[str, set[str]]:
+    """Return the uids of the project's own cluster's pods by namespace and app; nothing without a cluster."""
+    found: dict[str, set[str]] = defaultdict(set)
+    if not _own_containers():
+        return found
+    context = catalogue.load(ROOT).cluster.context
+    argv = [str(kubectl), f"--kubeconfig={folders.kubeconfig}", f"--context={context}", "get", "pods", "-A"]
+    said = subprocess.run([*argv, "--output=json"], capture_output=True, check=True).stdout
+    running = [one for one in json.loads(said)["items"] if one["status"]["phase"] == "Running"]
+    for metadata in (one["metadata"] for one in running):
+        app = metadata.get("labels", {}).get("app")
+        if app and metadata["namespace"] in NAMESPACES:
+            found[f"{metadata['namespace']}/{app}"].add(metadata["uid"])
+    return found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command that has not come to its end: it may undo first."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _await_outage(here: Checkout, kubectl: Path) -> None:
