@@ -135,10 +135,11 @@ class Envelope:
             yield Reading(one, self._recommended(one, one.replicas))
 
     def decisions(self) -> Iterator[Decision]:
-        """Yield every change of what the HPA asked for."""
+        """Yield every change of what the HPA asked for, but for those made on what nobody had seen yet."""
         changes = self._changes()
         for before, after in pairwise(self.samples):
-            if after.desired != before.desired:
+            seen_seconds = before.t - self.samples[0].t
+            if after.desired != before.desired and seen_seconds >= self.pace.lag_seconds:
                 yield self._decision(before, after, _past(changes, after.t))
 
     def foreign_changes(self) -> Iterator[Sample]:
