@@ -240,3 +240,16 @@ def test_one_failed_look_of_the_metrics_api_is_forgiven() -> None:
 
 def test_generator_says_what_it_cost() -> None:
     assert "sampling took 0.5 % of a core" in judged(course())["load.generator"].observed
+
+
+@pytest.mark.parametrize(("is_loaded", "verdict"), [(False, Verdict.PASS), (True, Verdict.FAIL)])
+def test_what_was_decided_before_anybody_looked_is_judged_from_the_load_on(
+    verdict: Verdict, *, is_loaded: bool
+) -> None:
+    """Four replicas for a second, which no measurement explains: of what others asked, or of this load."""
+    clean = course()
+    first, second, *rest = clean.watch.samples
+    watch = replace(clean.watch, samples=[first, replace(second, desired=4), *rest])
+    loaded = first.t if is_loaded else clean.loaded
+
+    assert judged(replace(clean, watch=watch, loaded=loaded))["load.formula"].verdict is verdict

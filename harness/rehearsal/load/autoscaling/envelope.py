@@ -135,12 +135,15 @@ class Envelope:
             yield Reading(one, self._recommended(one, one.replicas))
 
     def decisions(self) -> Iterator[Decision]:
-        """Yield every change of what the HPA asked for, but for those made on what nobody had seen yet."""
+        """Yield every change of what the HPA asked for."""
         changes = self._changes()
         for before, after in pairwise(self.samples):
-            seen_seconds = before.t - self.samples[0].t
-            if after.desired != before.desired and seen_seconds >= self.pace.lag_seconds:
+            if after.desired != before.desired:
                 yield self._decision(before, after, _past(changes, after.t))
+
+    def is_seen(self, decision: Decision) -> bool:
+        """Return whether all moments that a decision may have been made on were sampled."""
+        return decision.t - self.samples[0].t > self.pace.lag_seconds
 
     def foreign_changes(self) -> Iterator[Sample]:
         """Yield the samples in which replicas are new that the HPA did not ask for."""

@@ -228,7 +228,9 @@ def _new(course: Course) -> dict[str, list[tuple[float, Pod]]]:
 
 def _formula(course: Course) -> Check:
     envelope = course.envelope
-    decisions = list(envelope.decisions())
+    # Before the load, what others had asked of the service may lie before the first sample. From the load on
+    # everything counts: until then the HPA was at its least.
+    decisions = [one for one in envelope.decisions() if one.t > course.loaded or envelope.is_seen(one)]
     readings = list(envelope.readings())
     if all(one.wanted is None for one in readings) or any(one.explained is None for one in decisions):
         return checks.FORMULA.invalid(course.subject, "what the formula asks for could not be computed")
