@@ -140,7 +140,8 @@ def weighing_of(shop: Workshop) -> Weighing:
 
 def forwarding(shop: Workshop, namespace: str = NAMESPACE) -> Forwarding:
     """Return what makes ways to the deployed shop's services and pods, past edge and gateway."""
-    return Forwarding(shop.supplies.tool("kubectl"), shop.paths.kubeconfig, shop.context, namespace)
+    kubectl = shop.supplies.tool("kubectl")
+    return Forwarding(kubectl, shop.paths.kubeconfig, shop.context, namespace, shop.api)
 
 
 def read_inside(shop: Workshop, service: str, path: str) -> Mapping[str, Any] | None:
