@@ -20,9 +20,8 @@ from typing import Any, Final
 import requests
 import schemathesis
 
-from rehearsal.contract.fuzzing.promises import TIMEOUT_SECONDS, succeeded
+from rehearsal.contract.fuzzing.promises import IDEMPOTENCY_KEY, TIMEOUT_SECONDS, succeeded
 
-_HEADER: Final = "Idempotency-Key"
 _VALID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _NOT_FOUND: Final = 404
 _STAYS_UNKNOWN: Final = (
@@ -44,9 +43,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     case.path_parameters = with_known(case.path_parameters, known)
     if isinstance(case.body, dict):
         case.body = with_known(case.body, known)
-    key = (case.headers or {}).get(_HEADER)
+    key = (case.headers or {}).get(IDEMPOTENCY_KEY)
     if isinstance(key, str) and _VALID.fullmatch(key):
-        case.headers[_HEADER] = str(uuid.uuid4())
+        case.headers[IDEMPOTENCY_KEY] = str(uuid.uuid4())
 
 
 @schemathesis.hook
@@ -126,8 +125,8 @@ def _others(peers: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def _again(request: Any, authorization: str) -> Any:
     headers = {**request.headers, "Authorization": authorization}
-    if _HEADER in headers:
-        headers[_HEADER] = str(uuid.uuid4())
+    if IDEMPOTENCY_KEY in headers:
+        headers[IDEMPOTENCY_KEY] = str(uuid.uuid4())
     return requests.request(
         request.method, request.url, headers=headers, data=request.body, timeout=TIMEOUT_SECONDS
     )
