@@ -25,6 +25,9 @@ def relayed(destination: Callable[[], int]) -> Iterator[int]:
     """
     relay = _Relay(destination)
     with socket.create_server((LOOPBACK, 0)) as listening:
+        # What is accepted inherits it; asyncio itself sets it only where a socket names TCP as its protocol,
+        # which these do not. An answer in two parts would wait 40 ms for its first to be acknowledged.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Who uses the port may itself be in an event loop, and wait for an answer in it.
         thread = threading.Thread(target=relay.run, args=(listening,), name="relay", daemon=True)
         thread.start()
