@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rehearsal.contract.fuzzing import running
 from rehearsal.contract.fuzzing.judging import Run, Subject, evidence
 from rehearsal.contract.fuzzing.reading import read
 from rehearsal.contract.fuzzing.running import Fuzz, User, fuzz
@@ -69,6 +70,22 @@ def _judged(run: Run) -> list[Check]:
 
 def _found(checks: list[Check]) -> set[tuple[str, str]]:
     return {(one.id, one.subject) for one in checks if one.verdict is Verdict.FAIL}
+
+
+def test_tables_of_unicode_are_built_once_and_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: dict[Path, bytes] = {}
+    monkeypatch.setattr(running, "_built", built)
+
+    first = _fuzzed("", tmp_path / "first", examples=2)
+    kept = dict(built)
+    second = _fuzzed("", tmp_path / "second", examples=2)
+
+    assert any("utf-8" in name.name for name in kept)
+    assert {name.parts[:2] for name in kept} == {(".hypothesis", "unicode_data")}
+    assert built == kept
+    assert first.seen == second.seen
 
 
 def test_clean_service_gives_no_finding(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ SUMMARY = "summary.json"  # what the run says of itself
 EVENTS = "events.ndjson"  # each request with its answer and checks
 LOG = "output.txt"
 _LOOK_SECONDS = 0.1
+_built: dict[Path, bytes] = {}  # tables that a run has built: seconds of work, and the same for each
+# Where Hypothesis keeps what it computes of Unicode. The rest of that folder, what has failed before, is no
+# run's to know: a seed alone says what is sent.
+_TABLES = Path(".hypothesis", "unicode_data")
 _REQUEST_SECONDS = 20  # longer than the gateway's longest deadline
 
 
@@ -60,16 +64,30 @@ async def fuzz(one: Fuzz, folder: Path) -> str:
     # Tokens stay out of the run's folder, which people hand on.
     with temporary_folder() as private:
         config = _config(one, private)
+        _lend_tables(private)
         environment = {**os.environ, **one.environment, **_environment(one, private)}
         try:
             with beside(_argv(one, config, folder), log=folder / LOG, env=environment, cwd=private) as ended:
                 code = await _end(ended, one.limit_seconds)
         except ProcessFailedError as error:
             return error.message.splitlines()[0]
+        _keep_tables(private)
     if code is None:
         return f"it was ended after {one.limit_seconds:.0f} s without coming to its end"
     # 0 and 1 are its verdicts; anything else is no run.
     return "" if code in (0, 1) else f"schemathesis ended with {code}; {folder.name}/{LOG} says why"
+
+
+def _lend_tables(private: Path) -> None:
+    for name, content in _built.items():
+        (private / name).parent.mkdir(parents=True, exist_ok=True)
+        (private / name).write_bytes(content)
+
+
+def _keep_tables(private: Path) -> None:
+    # Each is there as a whole or not at all: Hypothesis renames it when it is complete.
+    for file in (private / _TABLES).glob("*/*.json.gz"):
+        _built.setdefault(file.relative_to(private), file.read_bytes())
 
 
 async def _end(ended: Callable[[], int | None], limit_seconds: float) -> int | None:
