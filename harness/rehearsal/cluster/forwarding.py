@@ -87,9 +87,7 @@ class Forwarding:
                     raise self.not_reached(pod, said[-1] if said else "kubectl said nothing")
                 return _listens(number)
 
-            wait_until(
-                f"the way to {pod}", open_, timeout_seconds=_READY_SECONDS, hint=self._hint
-            )  # fmt: skip
+            wait_until(f"the way to {pod}", open_, timeout_seconds=_READY_SECONDS, hint=self._hint)
             yield Way(number, lambda: ended() is None)
 
     def not_reached(self, name: str, why: str) -> EnvironmentNotReadyError:

@@ -43,9 +43,8 @@ class ChangesAreSeen:
 
     def __init__(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._changes = changes or {}
-        self._firsts: dict[
-            tuple[str, str, str], Any
-        ] = {}  # requests by what makes another one their repetition
+        # Requests, by what makes another one their repetition.
+        self._firsts: dict[tuple[str, str, str], Any] = {}
 
     def after_response(self, ctx: Any, response: Any, case: Any) -> None:
         """Called by schemathesis."""

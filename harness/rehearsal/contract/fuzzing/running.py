@@ -23,11 +23,13 @@ SUMMARY = "summary.json"  # what the run says of itself
 EVENTS = "events.ndjson"  # each request with its answer and checks
 LOG = "output.txt"
 _LOOK_SECONDS = 0.1
-_built: dict[Path, bytes] = {}  # tables that a run has built: seconds of work, and the same for each
 # Where Hypothesis keeps what it computes of Unicode. The rest of that folder, what has failed before, is no
 # run's to know: a seed alone says what is sent.
 _TABLES = Path(".hypothesis", "unicode_data")
 _REQUEST_SECONDS = 20  # longer than the gateway's longest deadline
+
+# Such tables, by their place: seconds of work for whoever builds them, and the same for each.
+_built: dict[Path, bytes] = {}
 
 
 @dataclass(frozen=True, slots=True)
